@@ -1,0 +1,43 @@
+"""What all tests may use: where things are, and what this machine does not have."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The folder of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with recorded numbers of the official systems and sample media.
+
+    It is no part of the repository. Without it a test is skipped, but fails in continuous integration.
+    """
+    folder = Path(os.environ.get("SEGMA_SHARED") or ROOT.parent / "shared")
+    if folder.is_dir():
+        return folder
+    reason = f"no folder {folder} (set SEGMA_SHARED to where recorded numbers and media are)"
+    if os.environ.get("CI", "").lower() in {"1", "true"}:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests marked `gpu` where there is none; torch is imported only if such tests were chosen."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="no GPU on this machine"))
