@@ -1,0 +1,83 @@
+"""Boxes as arrays of x0, y0, x1, y1: area, overlap, suppression, clipping (numpy, pure).
+
+A box here is a rectangle of the plane: its area is (x1 - x0) * (y1 - y0), with nothing added. That is
+what SAM's own suppression ranks by, although the boxes of masks name the outermost pixels inside.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+from numpy import ndarray
+
+
+def box_area(boxes: Shaped[ndarray, "n 4"]) -> Float[ndarray, " n"]:
+    """Areas; 0 or less for a box without extent."""
+    boxes = _floating(boxes)
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+
+def box_iou(boxes: Shaped[ndarray, "n 4"], others: Shaped[ndarray, "m 4"]) -> Float[ndarray, "n m"]:
+    """Overlap of every box with every other: intersection over union; NaN where both have no area.
+
+    >>> box_iou(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2], [4, 4, 5, 5]])).round(3).tolist()
+    [[0.333, 0.0]]
+    """
+    boxes, others = _floating(boxes), _floating(others)
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    inside = np.clip(high - low, 0, None).prod(-1)  # (n, m)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return inside / (box_area(boxes)[:, None] + box_area(others)[None] - inside)
+
+
+def nms(
+    boxes: Shaped[ndarray, "n 4"], scores: Shaped[ndarray, " n"], iou_threshold: float | int
+) -> Int[ndarray, " kept"]:
+    """Indices of the boxes that stay, best score first.
+
+    Greedy: the best box stays and suppresses every later one whose IoU with it is above the threshold;
+    at equal scores the lower index is the better one. A box without area suppresses nothing.
+    """
+    order = np.argsort(-_floating(scores), kind="stable")
+    rest = _floating(boxes)[order]
+    areas = box_area(rest)
+    kept: list[int] = []
+    while order.size:
+        kept.append(int(order[0]))
+        stays = ~(_iou_with_first(rest, areas) > iou_threshold)
+        order, rest, areas = order[1:][stays], rest[1:][stays], areas[1:][stays]
+    return np.array(kept, np.int64)
+
+
+def clip_boxes(boxes: Shaped[ndarray, "n 4"], size: tuple[int, int]) -> Float[ndarray, "n 4"]:
+    """Boxes with every corner moved into an image of `size` = (height, width): 0 to width, 0 to height."""
+    height, width = size
+    limit = np.array([width, height, width, height])
+    return np.clip(_floating(boxes), 0, limit).astype(_floating(boxes).dtype)
+
+
+def xyxy_to_xywh(boxes: Shaped[ndarray, "n 4"]) -> Float[ndarray, "n 4"]:
+    """x, y, width, height, where width = x1 - x0."""
+    boxes = _floating(boxes)
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
+
+
+def scale_boxes(boxes: Shaped[ndarray, "n 4"], factors: tuple[float | int, float | int]) -> Float[ndarray, "n 4"]:
+    """Boxes with x times the first and y times the second factor."""
+    boxes = _floating(boxes)
+    return boxes * np.array([*factors, *factors], boxes.dtype)
+
+
+def _iou_with_first(boxes: Float[ndarray, "n 4"], areas: Float[ndarray, " n"]) -> Float[ndarray, " rest"]:
+    """IoU of the first box with each later one."""
+    width = np.minimum(boxes[0, 2], boxes[1:, 2]) - np.maximum(boxes[0, 0], boxes[1:, 0])
+    height = np.minimum(boxes[0, 3], boxes[1:, 3]) - np.maximum(boxes[0, 1], boxes[1:, 1])
+    inside = np.clip(width, 0, None) * np.clip(height, 0, None)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return inside / (areas[0] + areas[1:] - inside)
+
+
+def _floating(values: Shaped[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
+    """Floats as they are, so that float32 boxes give a GPU's float32 answers; whole numbers as float64."""
+    return values if np.issubdtype(values.dtype, np.floating) else values.astype(np.float64)

@@ -1,0 +1,112 @@
+"""Run lengths of masks: COCO's compressed form over pycocotools, on the box crop of the mask.
+
+Runs go down the columns (index = x * height + y) and alternate, background first. Encoding the crop
+instead of the whole picture takes most of the cost away for small objects; `shift_runs` moves the
+runs of a crop into the frame of the picture without ever making the picture-sized array.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+import numpy as np
+from jaxtyping import Bool, Integer
+from numpy import ndarray
+from pycocotools import mask as _pycocotools
+
+Size = tuple[int, int]
+
+coco: Any = _pycocotools  # its stubs say str where it gives bytes, and know one form of input only
+
+
+class CocoRle(TypedDict):
+    """COCO's run-length object: `size` = [height, width], `counts` compressed (text or bytes) or a list."""
+
+    size: list[int]
+    counts: str | bytes | list[int]
+
+
+def encode(mask: Bool[ndarray, "height width"]) -> bytes:
+    """Compressed column-order counts of a mask."""
+    return coco.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"]
+
+
+def decode(counts: bytes, size: Size) -> Bool[ndarray, "height width"]:
+    """The mask of compressed counts; the sum of the runs must be that of `size`."""
+    values = runs(counts)
+    # Not by pycocotools: its decoder trusts the counts, and warns with numpy 2.
+    flat = np.repeat(np.arange(values.size) % 2 == 1, values)
+    return flat.reshape(size[1], size[0]).T
+
+
+def area(counts: bytes, size: Size) -> int:
+    """Foreground pixels."""
+    return int(coco.area({"size": list(size), "counts": counts}))
+
+
+def runs(counts: bytes) -> Integer[ndarray, " runs"]:
+    """Uncompressed run lengths, background first.
+
+    COCO's string has 5 bits a character, differences to the run before last from the fourth run on, and
+    the sign in bit 0x10.
+    """
+    values = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
+    if values.size == 0:
+        return np.zeros(0, np.int64)
+    if values.min() < 0 or values.max() > 63 or values[-1] & 0x20:
+        raise ValueError("not a COCO run-length string")
+    last = (values & 0x20) == 0
+    start = np.concatenate(([0], np.flatnonzero(last)[:-1] + 1))
+    shift = 5 * (np.arange(values.size) - np.repeat(start, np.diff(np.append(start, values.size))))
+    if shift.max() > 55:
+        raise ValueError("a run length of over 60 bits")
+    numbers = np.add.reduceat((values & 0x1F) << shift, start)
+    ends = np.flatnonzero(last)
+    negative = (values[ends] & 0x10) != 0
+    numbers = numbers - (negative.astype(np.int64) << (shift[ends] + 5))
+    for odd in (1, 2):  # runs 1, 3, 5, ... and 2, 4, 6, ...: differences to the run before last
+        numbers[odd::2] = np.cumsum(numbers[odd::2])
+    return numbers
+
+
+def listed(counts: object) -> Integer[ndarray, " runs"]:
+    """Run lengths of a list of whole numbers. Raises ValueError for anything else."""
+    values = np.asarray(counts)
+    if values.ndim != 1 or (values.size and values.dtype.kind not in "iuf") or (values % 1 != 0).any():
+        raise ValueError("counts is no list of whole numbers")
+    return values.astype(np.int64)
+
+
+def compress(counts: Integer[ndarray, " runs"], size: Size) -> bytes:
+    """Compressed counts of uncompressed ones."""
+    return coco.frPyObjects({"size": list(size), "counts": [int(c) for c in counts]}, *size)["counts"]
+
+
+def shift_runs(
+    counts: Integer[ndarray, " runs"], crop: Size, offset: tuple[int, int], size: Size
+) -> Integer[ndarray, " more_runs"]:
+    """Runs of a crop as runs of the whole picture; `offset` = (top, left) of the crop."""
+    height = crop[0]
+    ends = np.cumsum(counts)
+    first, past = ends[:-1:2], ends[1::2]
+    first, past = first[first < past], past[first < past]
+    if first.size == 0:
+        return np.array([size[0] * size[1]])
+    # A run that crosses columns of the crop is cut at every column it enters.
+    column_first, column_last = first // height, (past - 1) // height
+    pieces = column_last - column_first + 1
+    column = np.repeat(column_first, pieces) + _ramp(pieces)
+    top = np.maximum(np.repeat(first, pieces), column * height) - column * height
+    bottom = np.minimum(np.repeat(past, pieces), (column + 1) * height) - column * height
+    base = (column + offset[1]) * size[0] + offset[0]
+    edges = np.stack([base + top, base + bottom], 1).reshape(-1)
+    joined = np.flatnonzero(edges[1:-1:2] == edges[2::2]) * 2 + 1  # full-height columns touch
+    edges = np.delete(edges, np.concatenate([joined, joined + 1]))
+    found = np.diff(np.concatenate(([0], edges, [size[0] * size[1]])))
+    return found if found[-1] else found[:-1]  # no empty run after a last pixel of the foreground
+
+
+def _ramp(lengths: Integer[ndarray, " n"]) -> Integer[ndarray, " total"]:
+    """0, 1, ..., length - 1 for each length, one after the other."""
+    total = int(lengths.sum())
+    return np.arange(total) - np.repeat(np.cumsum(lengths) - lengths, lengths)

@@ -1,0 +1,231 @@
+"""What tasks return: plain data that pickles, compares, slices and turns into JSON.
+
+Invariants: every record's mask has the size of the prediction; records are in the order the task
+gave them (candidates of a prompt: best first; everything mode: as suppression left them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from numpy import ndarray
+
+from segma.errors import FormatError, MissingExtraError
+from segma.masks.mask import Box, CompactMasks, Mask
+from segma.masks.rle import CocoRle
+from segma.samples import ImageSample, ObjectSample
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MaskRecord:
+    """One mask with what the model says of it.
+
+    `compact` is the stored mask; `mask` decodes it. `predicted_iou` is the model's own guess, not a
+    measurement; `stability_score` is None where it was not computed. `prompt_index` counts the prompts
+    of a batch. `low_res_logits` (side, side) may be given back as `previous`.
+    """
+
+    compact: Mask
+    predicted_iou: float
+    stability_score: float | None = None
+    prompt_index: int = 0
+    points: tuple[tuple[float, float], ...] = ()
+    crop_box: Box | None = None
+    low_res_logits: Float[ndarray, "side side"] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def mask(self) -> Bool[ndarray, "height width"]:
+        """The pixels, decoded on every call."""
+        return self.compact.dense()
+
+    @property
+    def area(self) -> int:
+        """Foreground pixels."""
+        return self.compact.area
+
+    @property
+    def box(self) -> Box:
+        """x0, y0, x1, y1 of the outermost pixels, themselves inside."""
+        return self.compact.box
+
+    def to_dict(self) -> dict[str, Any]:  # JSON
+        """JSON-ready; `low_res_logits` stay behind."""
+        return {
+            "segmentation": self.compact.to_coco(),
+            "box": list(self.box),
+            "area": self.area,
+            "predicted_iou": self.predicted_iou,
+            "stability_score": self.stability_score,
+            "prompt_index": self.prompt_index,
+            "points": [list(xy) for xy in self.points],
+            "crop_box": None if self.crop_box is None else list(self.crop_box),
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> MaskRecord:
+        """The record of `to_dict`. Raises FormatError."""
+        try:
+            segmentation: CocoRle = data["segmentation"]
+            return cls(
+                compact=Mask.from_coco(segmentation),
+                predicted_iou=float(data["predicted_iou"]),
+                stability_score=data.get("stability_score"),
+                prompt_index=int(data.get("prompt_index", 0)),
+                points=tuple((float(x), float(y)) for x, y in data.get("points", ())),
+                crop_box=None if data.get("crop_box") is None else _box(data["crop_box"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, FormatError):
+                raise
+            raise FormatError("format.bad", f"a mask record cannot be read: {error!r}.") from error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction(Sequence[MaskRecord]):
+    """The masks of one image. A sequence of `MaskRecord`; slicing gives a smaller Prediction.
+
+    `size` = (height, width); `source` is the file's name or ""; `timings` are seconds by stage
+    ("encode", "decode", ...); `counts` say what everything mode removed; `image` is the picture itself, for
+    drawing, and neither compared nor written to JSON.
+    """
+
+    size: tuple[int, int]
+    records: tuple[MaskRecord, ...]
+    source: str = ""
+    timings: dict[str, float] = field(default_factory=dict[str, float], compare=False)
+    counts: dict[str, int] = field(default_factory=dict[str, int])
+    image: UInt8[ndarray, "height width 3"] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def best(self) -> MaskRecord:
+        """The record of highest predicted IoU. Raises ValueError where there is none."""
+        return max(self.records, key=lambda record: record.predicted_iou)
+
+    @property
+    def masks(self) -> CompactMasks:
+        """All masks; `.dense()` gives the (n, height, width) array."""
+        return CompactMasks((record.compact for record in self.records), self.size)
+
+    @property
+    def boxes(self) -> Float[ndarray, "n 4"]:
+        """Tight boxes, xyxy float32, outermost pixels inside."""
+        return self.masks.boxes
+
+    @property
+    def predicted_iou(self) -> Float[ndarray, " n"]:
+        """The model's own quality guesses."""
+        return np.array([record.predicted_iou for record in self.records], np.float32)
+
+    def of_prompt(self, index: int) -> Prediction:
+        """The candidates of one prompt of a batch."""
+        return replace(self, records=tuple(r for r in self.records if r.prompt_index == index))
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[MaskRecord]:
+        return iter(self.records)
+
+    @overload
+    def __getitem__(self, index: int) -> MaskRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> Prediction: ...
+    def __getitem__(self, index: int | slice) -> MaskRecord | Prediction:
+        if isinstance(index, slice):
+            return replace(self, records=self.records[index])
+        return self.records[index]
+
+    def __repr__(self) -> str:
+        name = f"{self.source}, " if self.source else ""
+        best = f", best predicted IoU {self.best.predicted_iou:.2f}" if self.records else ""
+        masks = "1 mask" if len(self.records) == 1 else f"{len(self.records)} masks"
+        return f"Prediction({name}{self.size[1]}x{self.size[0]}, {masks}{best})"
+
+    def to_dict(self) -> dict[str, Any]:  # JSON
+        """JSON-ready, with the masks as COCO run lengths."""
+        return {
+            "source": self.source,
+            "size": list(self.size),
+            "masks": [record.to_dict() for record in self.records],
+            "counts": dict(self.counts),
+            "timings": dict(self.timings),
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Prediction:
+        """The prediction of `to_dict`. Raises FormatError."""
+        try:
+            height, width = (int(v) for v in data["size"])
+            return cls(
+                size=(height, width),
+                records=tuple(MaskRecord.from_dict(record) for record in data["masks"]),
+                source=str(data.get("source", "")),
+                counts=dict(data.get("counts", {})),
+                timings=dict(data.get("timings", {})),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, FormatError):
+                raise
+            raise FormatError("format.bad", f"a prediction cannot be read: {error!r}.") from error
+
+    def to_sample(self) -> ImageSample:
+        """The same as annotations, which is what formats write; object ids count from 1."""
+        return ImageSample(
+            file_name=self.source,
+            size=self.size,
+            objects=tuple(
+                ObjectSample(
+                    object_id=number,
+                    mask=record.compact,
+                    predicted_iou=record.predicted_iou,
+                    stability_score=record.stability_score,
+                    points=record.points,
+                    crop_box=record.crop_box,
+                )
+                for number, record in enumerate(self.records, 1)
+            ),
+        )
+
+    def to_coco(self) -> dict[str, Any]:  # JSON
+        """COCO's JSON of this one image."""
+        from segma.formats.coco import to_document
+
+        return to_document([self.to_sample()])
+
+    def to_supervision(self) -> Any:  # supervision.Detections; the package is an extra
+        """A `supervision.Detections`. Raises MissingExtraError where supervision is not installed."""
+        try:
+            import supervision
+        except ImportError as error:
+            raise MissingExtraError("to_supervision()", "interop") from error
+        boxes = self.boxes + np.array([0, 0, 1, 1], np.float32)  # its corners are pixel edges
+        return supervision.Detections(
+            xyxy=boxes, mask=self.masks.dense(), confidence=self.predicted_iou
+        )
+
+    def plot(self, **options: Any) -> UInt8[ndarray, "height width 3"]:  # draw.overlay's own options
+        """The picture with the masks drawn over it, RGB. Options are those of `media.draw.overlay`."""
+        from segma.media import draw
+
+        return draw.overlay(self._picture(), self.masks, **options)
+
+    def save(self, path: str | Path, *, kind: str | None = None, overwrite: bool = True) -> Path:
+        """Write to a file whose name says what (`mask.png`, `x.overlay.jpg`, `x.cutout.png`,
+        `x.sheet.png`, `x.coco.json`, `x.sa1b.json`, `x.json`, `x.csv`), or as `kind` says."""
+        from segma.formats import outputs
+
+        return outputs.write(self.to_sample(), self.image, Path(path), kind=kind, overwrite=overwrite)
+
+    def _picture(self) -> UInt8[ndarray, "height width 3"]:
+        """The image, or grey where the prediction came without it."""
+        return self.image if self.image is not None else np.full((*self.size, 3), 128, np.uint8)
+
+
+def _box(values: Sequence[float]) -> Box:
+    x0, y0, x1, y1 = (float(v) for v in values)
+    return (x0, y0, x1, y1)

@@ -1,0 +1,39 @@
+"""Input and what is known about it: the same noun from an annotation file, a dataset and a world."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from segma.masks.mask import Box, Mask
+
+Attribute = str | int | float | bool | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectSample:
+    """One object of an image: its mask, who it is, and, for predictions, how good it is said to be.
+
+    `crop_box` (x0, y0, x1, y1 of the crop it was found in, x1 and y1 exclusive) and `points` (the
+    clicks that gave it) are image pixels. Qualities are None where they were not measured.
+    """
+
+    object_id: int
+    mask: Mask
+    label: str | None = None
+    predicted_iou: float | None = None
+    stability_score: float | None = None
+    points: tuple[tuple[float, float], ...] = ()
+    crop_box: Box | None = None
+    is_crowd: bool = False
+    attributes: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageSample:
+    """One image: where it is, how large (height, width), and its objects."""
+
+    file_name: str
+    size: tuple[int, int]
+    objects: tuple[ObjectSample, ...] = ()
+    image_id: int | None = None
