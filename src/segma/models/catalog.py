@@ -1,0 +1,208 @@
+"""Which models there are: one row a name, and where the code of each system stands.
+
+Nothing here imports torch or any other package, so that `segma model list` answers at once. Modules
+are named by strings and imported by `checkpoints` when a model is loaded.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import TypeVar, cast
+
+from segma.errors import ModelError
+
+PLUGIN_GROUP = "segma.models"
+
+_log = logging.getLogger(__name__)
+_Row = TypeVar("_Row", "Entry", "System")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OfficialFile:
+    """Weights that their authors publish: the address of one file, and the same weights on the hub."""
+
+    url: str
+    hub_repo: str
+    """Repository of the same weights in the layout of transformers."""
+
+    @property
+    def file_name(self) -> str:
+        """The last part of the address."""
+        return self.url.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmbeddedFile:
+    """Weights that are installed with a Python package."""
+
+    package: str
+    file_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class MadeUp:
+    """No trained weights: every tensor is filled by a fixed rule from its name."""
+
+
+Weights = OfficialFile | EmbeddedFile | MadeUp
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class System:
+    """Where the code of one system stands, as dotted module paths.
+
+    The config module has `VARIANTS`, `to_json_dict` and `from_json_dict`; the layout module has
+    `detect`, `layout_of`, `strip_wrapping`, `to_official`, `to_transformers` and
+    `transformers_config`; the model class takes the config.
+    """
+
+    name: str
+    config_module: str
+    model_module: str
+    model_class: str
+    layout_module: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One model that can be loaded by name."""
+
+    name: str
+    system: str
+    variant: str
+    """Key of the system's `VARIANTS`."""
+    tasks: tuple[str, ...]
+    licence: str
+    """SPDX name of the licence of the weights."""
+    weights: Weights
+    parameters: int
+    """Trained numbers, without buffers."""
+    note: str = ""
+
+
+_SAM_TASKS = ("segment", "everything")
+_SAM_FILES = "https://dl.fbaipublicfiles.com/segment_anything/"
+
+
+def _sam(name: str, file_name: str, hub_repo: str, parameters: int, note: str) -> Entry:
+    weights = OfficialFile(url=_SAM_FILES + file_name, hub_repo=hub_repo)
+    return Entry(
+        name=name, system="sam", variant=name, tasks=_SAM_TASKS, licence="Apache-2.0",
+        weights=weights, parameters=parameters, note=note,
+    )  # fmt: skip
+
+
+_ROWS = (
+    Entry(
+        name="default",
+        system="sam",
+        variant="sam_vit_demo",
+        tasks=_SAM_TASKS,
+        licence="Apache-2.0",
+        weights=MadeUp(),
+        parameters=7_457_520,
+        note="weights are made up, its masks mean nothing; choose sam_vit_b for real masks",
+    ),
+    _sam("sam_vit_b", "sam_vit_b_01ec64.pth", "facebook/sam-vit-base", 93_735_472, "smallest official SAM"),
+    _sam("sam_vit_l", "sam_vit_l_0b3195.pth", "facebook/sam-vit-large", 312_342_832, "close to sam_vit_h"),
+    _sam("sam_vit_h", "sam_vit_h_4b8939.pth", "facebook/sam-vit-huge", 641_090_608, "best official SAM"),
+)
+
+MODELS: Mapping[str, Entry] = MappingProxyType({row.name: row for row in _ROWS})
+
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {"vit_b": "sam_vit_b", "vit_l": "sam_vit_l", "vit_h": "sam_vit_h"}
+)
+
+SYSTEMS: Mapping[str, System] = MappingProxyType(
+    {
+        "sam": System(
+            name="sam",
+            config_module="segma.models.sam.config",
+            model_module="segma.models.sam.model",
+            model_class="Sam",
+            layout_module="segma.models.sam.layout",
+        )
+    }
+)
+
+
+def lookup(name: str) -> Entry:
+    """The row of a model name or alias. `ModelError` model.unknown names the nearest one."""
+    name = ALIASES.get(name, name)
+    if name in MODELS:
+        return MODELS[name]
+    rows = all_models()
+    if name in rows:
+        return rows[name]
+    nearest = difflib.get_close_matches(name, [*rows, *ALIASES], n=1, cutoff=0.0)[0]
+    raise ModelError(
+        "model.unknown",
+        f'No model "{name}". Nearest: {ALIASES.get(nearest, nearest)}.',
+        "See: segma model list",
+    )
+
+
+def all_models() -> dict[str, Entry]:
+    """Every row by name: ours, then those of installed plug-ins, which cannot replace ours."""
+    rows = dict(MODELS)
+    for row in _plugin_rows():
+        if isinstance(row, Entry):
+            _add(rows, row)
+    return rows
+
+
+def all_systems() -> dict[str, System]:
+    """Every system by name, in the order in which a file is tried: ours, then those of plug-ins."""
+    rows = dict(SYSTEMS)
+    for row in _plugin_rows():
+        if isinstance(row, System):
+            _add(rows, row)
+    return rows
+
+
+def find_system(name: str) -> System:
+    """The system of this name. `ModelError` model.unknown when there is none."""
+    if name in SYSTEMS:
+        return SYSTEMS[name]
+    rows = all_systems()
+    if name not in rows:
+        known = ", ".join(rows)
+        raise ModelError("model.unknown", f'No system "{name}" in this build. It has: {known}.')
+    return rows[name]
+
+
+def _add(rows: dict[str, _Row], row: _Row) -> None:
+    if row.name in rows:
+        _log.warning('plug-in row "%s" left out: the name is taken', row.name)
+    else:
+        rows[row.name] = row
+
+
+def _plugin_rows() -> list[Entry | System]:
+    """What the entry points of `segma.models` give: each an `Entry`, a `System`, or several of them."""
+    rows: list[Entry | System] = []
+    for point in entry_points(group=PLUGIN_GROUP):
+        rows.extend(_read_plugin(point))
+    return rows
+
+
+def _read_plugin(point: EntryPoint) -> list[Entry | System]:
+    try:
+        found = point.load()
+    except Exception as error:  # a plug-in may fail in any way, and must not take the others along
+        _log.warning('plug-in "%s" (%s) cannot be loaded: %s', point.name, point.value, error)
+        return []
+    if isinstance(found, Entry | System):
+        return [found]
+    # an Iterable of unknown things: each is checked below
+    given = list(cast("Iterable[object]", found)) if isinstance(found, Iterable) else [found]
+    rows = [row for row in given if isinstance(row, Entry | System)]
+    if len(rows) < len(given):
+        _log.warning('plug-in "%s" gives something besides Entry and System rows', point.name)
+    return rows
