@@ -1,0 +1,192 @@
+"""One image, many questions: encode once, then masks for points, boxes, masks and embeddings.
+
+Invariants of `ImageSession`: the embedding belongs to `image` and never changes; asking changes nothing,
+so any number of threads may ask (the lock queues them).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, UInt8
+from numpy import ndarray
+from torch import Tensor
+
+from segma.errors import PromptError
+from segma.geometry.transforms import Transform
+from segma.masks.mask import Mask
+from segma.models.interfaces import Decoded, Promptable, PromptTensors
+from segma.prompts.types import MaskPrompt, PromptSet
+from segma.results import MaskRecord, Prediction
+from segma.runtime import Runtime, memory_errors
+from segma.tasks import postprocess
+from segma.tasks.preprocess import alike, image_to_model, mask_prompt, pack_prompts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncodedImage:
+    """What the network knows of one image; made by `encode`, read by every question."""
+
+    embedding: Float[Tensor, "1 dim h w"]
+    shared: Any  # each model's own tensors, see models.interfaces
+    transform: Transform
+
+
+@dataclass(slots=True)
+class ImageSession:
+    """An image that can be asked about. Use as a context or just drop it; nothing needs closing.
+
+    `source` is the file's name, for messages and results.
+    """
+
+    model: Promptable
+    image: UInt8[ndarray, "height width 3"]
+    runtime: Runtime = field(default_factory=Runtime)
+    source: str = ""
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    encoded: EncodedImage = field(init=False, repr=False)
+    encode_seconds: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        start = time.perf_counter()
+        with self.lock:
+            self.encoded = encode(self.model, self.image, self.runtime)
+        self.encode_seconds = time.perf_counter() - start
+
+    def __enter__(self) -> ImageSession:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height, width."""
+        return self.encoded.transform.image_size
+
+    def segment(
+        self,
+        *,
+        points: Sequence[Sequence[float]] | ndarray | None = None,
+        labels: Sequence[int] | ndarray | None = None,
+        box: Sequence[float] | ndarray | None = None,
+        mask: Bool[ndarray, "height width"] | None = None,
+        previous: MaskRecord | None = None,
+        embedding: Float[ndarray, "n dim"] | None = None,
+        candidates: int = 1,
+        normalized: bool = False,
+    ) -> Prediction:
+        """Masks for one object, best first.
+
+        `points` (n, 2) and `box` (4) are image pixels, x first, or fractions if `normalized`; `labels` 1
+        (include) or 0. `mask` is a rough mask of the image, `previous` a record of an earlier answer to
+        improve on. `candidates` up to 3. Raises PromptError.
+        """
+        prompt = PromptSet.of(
+            points=points,
+            labels=labels,
+            box=box,
+            mask=self._mask_prompt(mask, previous),
+            embedding=embedding,
+        )
+        return self.predict([prompt], candidates=candidates, normalized=normalized)
+
+    def predict(
+        self, prompts: Sequence[PromptSet], *, candidates: int = 1, normalized: bool = False
+    ) -> Prediction:
+        """Masks for many objects at once; `record.prompt_index` says whose. Raises PromptError."""
+        if not 1 <= candidates <= 3:
+            raise PromptError("prompt.shape", f"{candidates} candidates: there are 1 to 3 of a prompt.")
+        if normalized:
+            prompts = [prompt.denormalized(self.size) for prompt in prompts]
+        for prompt in prompts:
+            prompt.check_inside(self.size)
+        start = time.perf_counter()
+        answers: dict[int, list[MaskRecord]] = {}
+        with self.lock, memory_errors(), torch.inference_mode():
+            for indices, decoded in self._decode(prompts):
+                for row, index in enumerate(indices):
+                    answers[index] = self._records(decoded, row, index, prompts[index], candidates)
+        records = tuple(record for index in sorted(answers) for record in answers[index])
+        return Prediction(
+            size=self.size,
+            records=records,
+            source=self.source,
+            image=self.image,
+            timings={"encode": self.encode_seconds, "decode": time.perf_counter() - start},
+        )
+
+    def _decode(self, prompts: Sequence[PromptSet]) -> Iterator[tuple[list[int], Decoded]]:
+        """Prompts through the decoder, those that are alike together, a few at once."""
+        spec, device = self.model.input_spec, self.runtime.torch_device
+        step = self.runtime.prompts_at_once
+        for group in alike(prompts):
+            for start in range(0, len(group), step):
+                indices = group[start : start + step]
+                chosen = [prompts[index] for index in indices]
+                tensors = pack_prompts(chosen, self.encoded.transform, spec, device)
+                yield indices, decode(self.model, self.encoded, tensors)
+
+    def _records(
+        self, decoded: Decoded, row: int, index: int, prompt: PromptSet, candidates: int
+    ) -> list[MaskRecord]:
+        """The answers to one prompt of a decoded batch, best first."""
+        predicted_iou = decoded.predicted_iou[row].float().cpu().numpy()
+        order = postprocess.candidate_order(predicted_iou, prompt, candidates)
+        chosen = torch.tensor(order, device=decoded.predicted_iou.device)
+        drawn = self.model.render_masks(decoded, torch.full_like(chosen, row), chosen).cpu().numpy()
+        records: list[MaskRecord] = []
+        for number, low_res_logits in zip(order, drawn, strict=True):
+            logits = postprocess.to_image_size(low_res_logits, self.encoded.transform)
+            records.append(
+                MaskRecord(
+                    compact=Mask.from_dense(logits > self.model.mask_threshold),
+                    predicted_iou=float(predicted_iou[number]),
+                    stability_score=postprocess.stability_score(logits, self.model.mask_threshold, 1.0),
+                    prompt_index=index,
+                    points=prompt.points.xy if prompt.points else (),
+                    low_res_logits=low_res_logits,
+                )
+            )
+        return records
+
+    def _mask_prompt(
+        self, mask: Bool[ndarray, "height width"] | None, previous: MaskRecord | None
+    ) -> MaskPrompt | None:
+        """The mask prompt of a person's mask or of an earlier answer."""
+        if previous is not None:
+            if previous.low_res_logits is None:
+                raise PromptError(
+                    "prompt.shape",
+                    "The earlier answer came without its logits (it was loaded from a file).",
+                    "Give its mask: mask=record.mask.",
+                )
+            return MaskPrompt(previous.low_res_logits)
+        if mask is None:
+            return None
+        if mask.shape != self.size:
+            found = f"{mask.shape[1]}x{mask.shape[0]}"
+            raise PromptError(
+                "prompt.shape", f"The mask is {found}, the image {self.size[1]}x{self.size[0]}."
+            )
+        return mask_prompt(mask, self.model.input_spec)
+
+
+def encode(
+    model: Promptable, image: UInt8[ndarray, "height width 3"], runtime: Runtime
+) -> EncodedImage:
+    """The embedding of an image. Raises MemoryLimitError."""
+    with memory_errors(), torch.inference_mode():
+        pixels, transform = image_to_model(image, model.input_spec, runtime.torch_device)
+        embedding = model.encode_image(pixels)
+        return EncodedImage(embedding=embedding, shared=model.share(embedding), transform=transform)
+
+
+def decode(model: Promptable, encoded: EncodedImage, tensors: PromptTensors) -> Decoded:
+    """Qualities of all masks of a batch of prompts on an encoded image."""
+    return model.decode(encoded.embedding, tensors, encoded.shared)
