@@ -40,14 +40,14 @@ def nms(
     at equal scores the lower index is the better one. A box without area suppresses nothing.
     """
     order = np.argsort(-_floating(scores), kind="stable")
-    rest = _floating(boxes)[order]
-    areas = box_area(rest)
-    kept: list[int] = []
-    while order.size:
-        kept.append(int(order[0]))
-        stays = ~(_iou_with_first(rest, areas) > iou_threshold)
-        order, rest, areas = order[1:][stays], rest[1:][stays], areas[1:][stays]
-    return np.array(kept, np.int64)
+    ranked = _floating(boxes)[order]
+    columns = np.ascontiguousarray(ranked.T)  # (4, n), so that each step reads straight through memory
+    areas = box_area(ranked)
+    stays = np.ones(len(order), bool)
+    for rank in range(len(order)):
+        if stays[rank]:
+            stays[rank + 1 :] &= ~(_iou_with_later(columns, areas, rank) > iou_threshold)
+    return order[stays]
 
 
 def clip_boxes(boxes: Shaped[ndarray, "n 4"], size: tuple[int, int]) -> Float[ndarray, "n 4"]:
@@ -63,19 +63,25 @@ def xyxy_to_xywh(boxes: Shaped[ndarray, "n 4"]) -> Float[ndarray, "n 4"]:
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
 
 
-def scale_boxes(boxes: Shaped[ndarray, "n 4"], factors: tuple[float | int, float | int]) -> Float[ndarray, "n 4"]:
+def scale_boxes(
+    boxes: Shaped[ndarray, "n 4"], factors: tuple[float | int, float | int]
+) -> Float[ndarray, "n 4"]:
     """Boxes with x times the first and y times the second factor."""
     boxes = _floating(boxes)
     return boxes * np.array([*factors, *factors], boxes.dtype)
 
 
-def _iou_with_first(boxes: Float[ndarray, "n 4"], areas: Float[ndarray, " n"]) -> Float[ndarray, " rest"]:
-    """IoU of the first box with each later one."""
-    width = np.minimum(boxes[0, 2], boxes[1:, 2]) - np.maximum(boxes[0, 0], boxes[1:, 0])
-    height = np.minimum(boxes[0, 3], boxes[1:, 3]) - np.maximum(boxes[0, 1], boxes[1:, 1])
-    inside = np.clip(width, 0, None) * np.clip(height, 0, None)
+def _iou_with_later(
+    columns: Float[ndarray, "4 n"], areas: Float[ndarray, " n"], rank: int
+) -> Float[ndarray, " later"]:
+    """IoU of one box with each after it; boxes are given as rows of x0, y0, x1, y1."""
+    x0, y0, x1, y1 = columns[:, rank + 1 :]
+    left, top, right, bottom = columns[:, rank]
+    width = np.minimum(x1, right) - np.maximum(x0, left)
+    height = np.minimum(y1, bottom) - np.maximum(y0, top)
+    inside = np.maximum(width, 0) * np.maximum(height, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return inside / (areas[0] + areas[1:] - inside)
+        return inside / (areas[rank] + areas[rank + 1 :] - inside)
 
 
 def _floating(values: Shaped[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
