@@ -42,7 +42,7 @@ _HOMES = {
     "MaskRecord": "segma.results",
     "Runtime": "segma.runtime",
 }
-__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604
+__all__ = [*_HOMES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:  # the type of a public name is that of its home

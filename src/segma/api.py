@@ -81,9 +81,9 @@ class Model:
         self,
         image: Any,  # see the class
         *,
-        points: Sequence[Sequence[float]] | ndarray | None = None,
+        points: Sequence[Sequence[float | int]] | ndarray | None = None,
         labels: Sequence[int] | ndarray | None = None,
-        box: Sequence[float] | ndarray | None = None,
+        box: Sequence[float | int] | ndarray | None = None,
         mask: Bool[ndarray, "height width"] | None = None,
         embedding: Float[ndarray, "n dim"] | None = None,
         candidates: int = 1,

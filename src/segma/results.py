@@ -204,9 +204,7 @@ class Prediction(Sequence[MaskRecord]):
         except ImportError as error:
             raise MissingExtraError("to_supervision()", "interop") from error
         boxes = self.boxes + np.array([0, 0, 1, 1], np.float32)  # its corners are pixel edges
-        return supervision.Detections(
-            xyxy=boxes, mask=self.masks.dense(), confidence=self.predicted_iou
-        )
+        return supervision.Detections(xyxy=boxes, mask=self.masks.dense(), confidence=self.predicted_iou)
 
     def plot(self, **options: Any) -> UInt8[ndarray, "height width 3"]:  # draw.overlay's own options
         """The picture with the masks drawn over it, RGB. Options are those of `media.draw.overlay`."""
@@ -215,8 +213,11 @@ class Prediction(Sequence[MaskRecord]):
         return draw.overlay(self._picture(), self.masks, **options)
 
     def save(self, path: str | Path, *, kind: str | None = None, overwrite: bool = True) -> Path:
-        """Write to a file whose name says what (`mask.png`, `x.overlay.jpg`, `x.cutout.png`,
-        `x.sheet.png`, `x.coco.json`, `x.sa1b.json`, `x.json`, `x.csv`), or as `kind` says."""
+        """Write to a file whose name says what it is, or as `kind` says; the table is `formats.outputs.KINDS`.
+
+        `mask.png`, `x.overlay.jpg`, `x.cutout.png`, `x.sheet.png`, `x.coco.json`, `x.sa1b.json`, `x.csv`, or a
+        folder of one PNG a mask. Raises FormatError, InputError, StoreError.
+        """
         from segma.formats import outputs
 
         return outputs.write(self.to_sample(), self.image, Path(path), kind=kind, overwrite=overwrite)

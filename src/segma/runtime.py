@@ -66,13 +66,17 @@ class Runtime:
 
     @property
     def prompts_at_once(self) -> int:
-        """Prompts decoded together: few on a CPU, where their image sides (4 MB each) must stay in the
-        cache, many on a GPU."""
+        """Prompts decoded together.
+
+        Few on a CPU, where their image sides (4 MB each) must stay in the cache; many on a GPU.
+        """
         return 2 if self.torch_device.type == "cpu" else 64
 
     def place(self, module: nn.Module) -> None:
-        """Move to the device; linear layers and convolutions of the parts that `module.low_precision`
-        names change their type."""
+        """Move to the device and set the types.
+
+        Linear layers and convolutions of the parts that `module.low_precision` names get `dtype`.
+        """
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         module.to(self.torch_device)

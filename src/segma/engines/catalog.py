@@ -26,8 +26,6 @@ ENGINES = MappingProxyType(
 def start(model: Promptable, runtime: Runtime) -> Promptable:
     """The model with the body that `runtime.engine` names. Raises ModelError `model.device`."""
     if runtime.engine not in ENGINES:
-        raise ModelError(
-            "model.device", f'No engine "{runtime.engine}".', f"Engines: {', '.join(ENGINES)}."
-        )
+        raise ModelError("model.device", f'No engine "{runtime.engine}".', f"Engines: {', '.join(ENGINES)}.")
     module: Any = import_module(ENGINES[runtime.engine])  # a row of the table, see above
     return module.start(model, runtime)

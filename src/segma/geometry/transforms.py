@@ -39,9 +39,7 @@ class Transform:
     @property
     def scale(self) -> Float[ndarray, " 2"]:
         """Model pixels per image pixel, x then y: the two rounded ratios, float64."""
-        return np.array(
-            [self.input_size[1] / self.image_size[1], self.input_size[0] / self.image_size[0]]
-        )
+        return np.array([self.input_size[1] / self.image_size[1], self.input_size[0] / self.image_size[0]])
 
     def to_model(self, xy: Float[ndarray, "*n 2"]) -> Float[ndarray, "*n 2"]:
         """Image coordinates in the model's frame, float64."""

@@ -78,7 +78,9 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         raise InputError("input.exists", f"{path.name} is a folder.", "Give the output another name.")
     if is_there and not overwrite:
         raise InputError(
-            "input.exists", f"{path.name} exists in {path.parent}.", "Use --overwrite to replace it."
+            "input.exists",
+            f"{path.name} exists in {path.parent.resolve()}.",
+            "Use --overwrite to replace it.",
         )
 
 

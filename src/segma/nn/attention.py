@@ -57,9 +57,11 @@ def _relative(
     width: int,
     along: int,
 ) -> Float[Tensor, "batch heads tokens side"]:
-    """q . table[own position - key position + side - 1] for every key position along one axis."""
+    """Q . table[own position - key position + side - 1] for every key position along one axis."""
     side = (height, width)[along]
-    if len(table) != 2 * side - 1:  # a table for another side is resampled (ViTDet; never with official weights)
+    if (
+        len(table) != 2 * side - 1
+    ):  # a table for another side is resampled (ViTDet; never with official weights)
         resized = F.interpolate(table.float().T[None], 2 * side - 1, mode="linear")[0].T
         table = resized.to(table.dtype)
     index = torch.arange(side, device=q.device)

@@ -25,7 +25,9 @@ def upscaling(dim: int) -> nn.Sequential:
     )
 
 
-def upscale(stack: nn.Sequential, image: Float[Tensor, "batch cells dim"]) -> Float[Tensor, "batch cells 4 4 c"]:
+def upscale(
+    stack: nn.Sequential, image: Float[Tensor, "batch cells dim"]
+) -> Float[Tensor, "batch cells 4 4 c"]:
     """`upscaling` on rows of cells: each cell's 2 x 2 (axis 2) of 2 x 2 (axis 3) finer cells."""
     first, norm, _, second, _ = stack
     assert isinstance(first, nn.ConvTranspose2d) and isinstance(norm, ChannelNorm)
@@ -49,7 +51,7 @@ def draw(
 def _quadruple(
     convolution: nn.ConvTranspose2d, x: Float[Tensor, "*shape c"]
 ) -> Float[Tensor, "*shape 4 out"]:
-    """A 2 x 2, stride 2 transposed convolution of every row: four outputs each, (0, 0), (0, 1), (1, 0), (1, 1)."""
+    """A 2 x 2, stride 2 transposed convolution of every row: outputs (0, 0), (0, 1), (1, 0), (1, 1)."""
     channels = convolution.out_channels
     weight = convolution.weight.permute(2, 3, 1, 0).reshape(4 * channels, -1).to(x.dtype)
     assert convolution.bias is not None

@@ -23,7 +23,10 @@ class ChannelNorm(nn.LayerNorm):
 
 
 def layer_norm(norm: nn.LayerNorm, x: Float[Tensor, "... c"]) -> Float[Tensor, "... c"]:
-    """`norm` over the last axis in the type of `x`: the weights follow the data, so that a float32 norm
-    serves a bfloat16 image side (the statistics are float32 inside either way)."""
+    """`norm` over the last axis, in the type of `x`.
+
+    The weights follow the data, so that a float32 norm serves a bfloat16 image side; the statistics are
+    float32 inside either way.
+    """
     weight, bias = norm.weight.to(x.dtype), norm.bias.to(x.dtype)
     return F.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)

@@ -42,7 +42,9 @@ class TokenAttention(nn.Module):
         values: Float[Tensor, "batch n dim"],
     ) -> Float[Tensor, "batch t dim"]:
         """Plain attention."""
-        q, k, v = (project(p, x) for p, x in ((self.q_proj, queries), (self.k_proj, keys), (self.v_proj, values)))
+        q, k, v = (
+            project(p, x) for p, x in ((self.q_proj, queries), (self.k_proj, keys), (self.v_proj, values))
+        )
         return project(self.out_proj, self._attend(q, k, v))
 
     def read_shared(
@@ -205,9 +207,7 @@ class TwoWayTransformer(nn.Module):
         self.final_attn_token_to_image = TokenAttention(dim, num_heads, downsample=2)
         self.norm_final_attn = nn.LayerNorm(dim)
 
-    def share(
-        self, image: Float[Tensor, "1 cells dim"], position: Float[Tensor, "cells dim"]
-    ) -> ImageSide:
+    def share(self, image: Float[Tensor, "1 cells dim"], position: Float[Tensor, "cells dim"]) -> ImageSide:
         """An image that many prompts will ask about: the first layer's projections, once."""
         first = self.layers[0]
         assert isinstance(first, TwoWayLayer)
@@ -222,13 +222,17 @@ class TwoWayTransformer(nn.Module):
         )
 
     def forward(
-        self, tokens: Float[Tensor, "batch t dim"], side: ImageSide
-    ) -> tuple[Float[Tensor, "batch t dim"], Float[Tensor, "batch cells dim"]]:
-        """Tokens that know the image, and the image that knows the tokens."""
+        self, tokens: Float[Tensor, "batch t dim"], side: ImageSide, num_outputs: int
+    ) -> tuple[Float[Tensor, "batch outputs dim"], Float[Tensor, "batch cells dim"]]:
+        """The first `num_outputs` tokens, and the image, after they have seen each other.
+
+        The last look costs by the token, and nobody reads the prompts' own.
+        """
         initial = tokens
         for layer in self.layers:
             tokens, image = layer(tokens, initial, side)
             side = ImageSide(image=image, position=side.position)
+        tokens, placed = tokens[:, :num_outputs], (tokens + initial)[:, :num_outputs]
         keyed = side.image + side.position
-        seen = self.final_attn_token_to_image.read_image(tokens + initial, keyed, side.image)
+        seen = self.final_attn_token_to_image.read_image(placed, keyed, side.image)
         return self.norm_final_attn(tokens + seen), side.image

@@ -7,11 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def to_windows(
-    x: Float[Tensor, "batch h w dim"], side: int
-) -> Float[Tensor, "windows side side dim"]:
-    """Windows of `side` x `side` tokens, row by row. Where the side does not divide the map, zeros are
-    added right and bottom; they take part like any token (ViTDet does not mask them)."""
+def to_windows(x: Float[Tensor, "batch h w dim"], side: int) -> Float[Tensor, "windows side side dim"]:
+    """Windows of `side` x `side` tokens, row by row.
+
+    Where the side does not divide the map, zeros are added right and bottom; they take part like any token
+    (ViTDet does not mask them).
+    """
     batch, height, width, dim = x.shape
     x = F.pad(x, (0, 0, 0, -width % side, 0, -height % side))
     rows, columns = x.shape[1] // side, x.shape[2] // side

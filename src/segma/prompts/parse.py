@@ -47,7 +47,9 @@ def prompt_set(data: str | dict[str, Any]) -> PromptSet:  # JSON
     if not isinstance(data, dict):
         raise _unreadable("prompt", str(data)[:40], "a JSON object")
     if unknown := sorted(set(data) - {"points", "labels", "box", "text"}):
-        raise PromptError("prompt.syntax", f'A prompt has no part "{unknown[0]}".', "Use points, labels, box, text.")
+        raise PromptError(
+            "prompt.syntax", f'A prompt has no part "{unknown[0]}".', "Use points, labels, box, text."
+        )
     return PromptSet.of(
         points=data.get("points"), labels=data.get("labels"), box=data.get("box"), text=data.get("text")
     )

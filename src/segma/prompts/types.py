@@ -28,7 +28,7 @@ class Points:
     labels: tuple[int, ...]
 
     def __init__(
-        self, xy: Iterable[Sequence[float]] | ndarray, labels: Iterable[int] | ndarray | None = None
+        self, xy: Iterable[Sequence[float | int]] | ndarray, labels: Iterable[int] | ndarray | None = None
     ) -> None:
         """Labels default to foreground. A single (x, y) counts as one point."""
         array = _floats(xy, "points")
@@ -44,9 +44,7 @@ class Points:
                 "prompt.shape", f"{len(array)} points but {len(marks)} labels: one label a point."
             )
         if not np.isin(marks, (FOREGROUND, BACKGROUND)).all():
-            raise PromptError(
-                "prompt.shape", "A point label is 1 (foreground) or 0 (background)."
-            )
+            raise PromptError("prompt.shape", "A point label is 1 (foreground) or 0 (background).")
         object.__setattr__(self, "xy", tuple((float(x), float(y)) for x, y in array))
         object.__setattr__(self, "labels", tuple(int(mark) for mark in marks))
 
@@ -73,7 +71,7 @@ class Box:
             )
 
     @classmethod
-    def of(cls, xyxy: Iterable[float] | ndarray) -> Box:
+    def of(cls, xyxy: Iterable[float | int] | ndarray) -> Box:
         """A box from any four numbers x0, y0, x1, y1."""
         array = _floats(xyxy, "box")
         if array.shape != (4,):
@@ -166,9 +164,9 @@ class PromptSet:
     def of(
         cls,
         *,
-        points: Iterable[Sequence[float]] | ndarray | None = None,
+        points: Iterable[Sequence[float | int]] | ndarray | None = None,
         labels: Iterable[int] | ndarray | None = None,
-        box: Iterable[float] | ndarray | None = None,
+        box: Iterable[float | int] | ndarray | None = None,
         mask: MaskPrompt | None = None,
         text: str | None = None,
         embedding: Float[ndarray, "n dim"] | None = None,
@@ -190,8 +188,10 @@ class PromptSet:
         return (len(self.points) if self.points else 0) + (2 if self.box else 0)
 
     def check_inside(self, size: tuple[int, int]) -> None:
-        """Raises PromptError `prompt.outside` where a point, or all of the box, is outside `size` =
-        (height, width). The image reaches from -0.5 to width - 0.5."""
+        """Raise PromptError `prompt.outside` where a point, or all of the box, is outside the image.
+
+        `size` = (height, width); the image reaches from -0.5 to width - 0.5.
+        """
         height, width = size
         for x, y in self.points.xy if self.points else ():
             if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
@@ -218,12 +218,10 @@ class PromptSet:
 
         points = self.points and Points([pixels(*xy) for xy in self.points.xy], self.points.labels)
         box = self.box and Box(*pixels(self.box.x0, self.box.y0), *pixels(self.box.x1, self.box.y1))
-        return PromptSet(
-            points=points, box=box, mask=self.mask, text=self.text, embedding=self.embedding
-        )
+        return PromptSet(points=points, box=box, mask=self.mask, text=self.text, embedding=self.embedding)
 
 
-def _floats(values: Iterable[object] | ndarray, what: str) -> Float[ndarray, "..."]:
+def _floats(values: Iterable[object] | ndarray, what: str) -> Float[ndarray, ...]:
     """Finite float64 numbers of anything array-like, or PromptError."""
     try:
         array = np.asarray(values if isinstance(values, ndarray) else list(values), np.float64)

@@ -88,9 +88,7 @@ class EverythingConfig:
         if self.point_grids is not None:
             return list(self.point_grids)
         assert self.points_per_side is not None
-        return layer_grids(
-            self.points_per_side, self.crop_n_layers, self.crop_n_points_downscale_factor
-        )
+        return layer_grids(self.points_per_side, self.crop_n_layers, self.crop_n_points_downscale_factor)
 
 
 @dataclass(slots=True)
@@ -166,9 +164,7 @@ class _Run:
             records = self._clean(records)
         return records
 
-    def _of_crop(
-        self, crop: CropBox, grid: Float[ndarray, "points 2"], total: int
-    ) -> list[MaskRecord]:
+    def _of_crop(self, crop: CropBox, grid: Float[ndarray, "points 2"], total: int) -> list[MaskRecord]:
         """The masks of one crop, duplicates removed, in the image's frame."""
         x0, y0, x1, y1 = crop
         start = time.perf_counter()
@@ -189,9 +185,7 @@ class _Run:
         self.seconds["decode"] += time.perf_counter() - start
         return records
 
-    def _batches(
-        self, points: Float[ndarray, "points 2"], total: int
-    ) -> Iterator[Float[ndarray, "batch 2"]]:
+    def _batches(self, points: Float[ndarray, "points 2"], total: int) -> Iterator[Float[ndarray, "batch 2"]]:
         """The clicks of a crop, a few at a time; here progress is told and cancelling is heard."""
         step = min(self.config.points_per_batch, self.runtime.prompts_at_once)
         for start in range(0, len(points), step):
@@ -240,9 +234,7 @@ class _Run:
             found.stability.append(stability)
             found.points.append((float(points[row, 0]), float(points[row, 1])))
 
-    def _record(
-        self, found: _Candidates, index: int, encoded: EncodedImage, crop: CropBox
-    ) -> MaskRecord:
+    def _record(self, found: _Candidates, index: int, encoded: EncodedImage, crop: CropBox) -> MaskRecord:
         """One survivor: its logits at crop size once more, then run lengths in the image's frame."""
         logits = postprocess.to_image_size(found.low_res_logits[index], encoded.transform)
         box = tuple(float(side) for side in found.boxes[index])
@@ -269,9 +261,7 @@ class _Run:
         threshold = max(self.config.box_nms_thresh, self.config.crop_nms_thresh)
         return self._suppress(cleaned, scores, threshold)
 
-    def _suppress(
-        self, records: list[MaskRecord], scores: list[float], threshold: float
-    ) -> list[MaskRecord]:
+    def _suppress(self, records: list[MaskRecord], scores: list[float], threshold: float) -> list[MaskRecord]:
         """Box suppression of finished records."""
         boxes = np.array([record.box for record in records], np.float32).reshape(-1, 4)
         kept = nms(boxes, np.array(scores, np.float32), threshold)

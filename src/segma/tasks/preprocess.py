@@ -30,8 +30,10 @@ def fit(image_size: tuple[int, int], spec: InputSpec) -> Transform:
 def image_to_model(
     image: UInt8[ndarray, "height width 3"], spec: InputSpec, device: torch.device
 ) -> tuple[Float[Tensor, "1 3 size size"], Transform]:
-    """The picture as the model wants it: resized as uint8 by Pillow's bilinear filter (it widens when
-    shrinking, and the weights expect exactly that), normalised, then padded with zeros."""
+    """The picture as the model wants it: resized, normalised, then padded with zeros.
+
+    Resized as uint8 by Pillow's bilinear filter: it widens when shrinking, and the weights expect that.
+    """
     transform = fit((image.shape[0], image.shape[1]), spec)
     height, width = transform.input_size
     picture = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
@@ -62,8 +64,11 @@ def mask_prompt(mask: Bool[ndarray, "height width"], spec: InputSpec) -> MaskPro
 
 
 def alike(prompts: Sequence[PromptSet]) -> list[list[int]]:
-    """Indices of prompts that can go through the decoder together: same number of points, and a box,
-    a mask, an embedding each or none. (Padding a prompt with "not a point" tokens changes its answer.)"""
+    """Indices of prompts that can go through the decoder together.
+
+    They have the same number of points, and a box, a mask, an embedding each or none. (Padding a prompt with
+    "not a point" tokens would change its answer.) Raises PromptError for a sentence.
+    """
     groups: dict[tuple[object, ...], list[int]] = {}
     for index, prompt in enumerate(prompts):
         if prompt.text is not None:

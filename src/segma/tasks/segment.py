@@ -72,9 +72,9 @@ class ImageSession:
     def segment(
         self,
         *,
-        points: Sequence[Sequence[float]] | ndarray | None = None,
+        points: Sequence[Sequence[float | int]] | ndarray | None = None,
         labels: Sequence[int] | ndarray | None = None,
-        box: Sequence[float] | ndarray | None = None,
+        box: Sequence[float | int] | ndarray | None = None,
         mask: Bool[ndarray, "height width"] | None = None,
         previous: MaskRecord | None = None,
         embedding: Float[ndarray, "n dim"] | None = None,
@@ -177,9 +177,7 @@ class ImageSession:
         return mask_prompt(mask, self.model.input_spec)
 
 
-def encode(
-    model: Promptable, image: UInt8[ndarray, "height width 3"], runtime: Runtime
-) -> EncodedImage:
+def encode(model: Promptable, image: UInt8[ndarray, "height width 3"], runtime: Runtime) -> EncodedImage:
     """The embedding of an image. Raises MemoryLimitError."""
     with memory_errors(), torch.inference_mode():
         pixels, transform = image_to_model(image, model.input_spec, runtime.torch_device)

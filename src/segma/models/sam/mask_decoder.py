@@ -52,9 +52,9 @@ class MaskDecoder(nn.Module):
         """Predicted IoU of every mask (no sigmoid: may leave [0, 1]), and the state to draw from."""
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
         tokens = torch.cat([own.expand(len(sparse), -1, -1), sparse], 1)
-        tokens, image = self.transformer(tokens, side)
+        tokens, image = self.transformer(tokens, side, len(own))
         predicted_iou = self.iou_prediction_head(tokens[:, 0])
-        return predicted_iou, MaskState(tokens[:, 1 : len(own)], image)
+        return predicted_iou, MaskState(tokens[:, 1:], image)
 
     def draw(
         self, state: MaskState, prompt_index: Int[Tensor, " k"], mask_index: Int[Tensor, " k"]

@@ -17,7 +17,7 @@ class Sam(nn.Module):
     """Segment Anything (arXiv 2304.02643), satisfying `models.interfaces.Promptable`."""
 
     mask_threshold: float = 0.0
-    low_precision = ("image_encoder",)
+    low_precision: tuple[str, ...] = ("image_encoder",)
 
     def __init__(self, config: SamConfig) -> None:
         super().__init__()
@@ -40,9 +40,7 @@ class Sam(nn.Module):
         )
         self.mask_decoder = MaskDecoder(config)
 
-    def encode_image(
-        self, pixels: Float[Tensor, "batch 3 size size"]
-    ) -> Float[Tensor, "batch dim h w"]:
+    def encode_image(self, pixels: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch dim h w"]:
         """The image embedding of normalised, padded pixels, in the type of the encoder's layers."""
         return self.image_encoder(pixels)
 
@@ -58,9 +56,7 @@ class Sam(nn.Module):
         shared: ImageSide | None = None,
     ) -> Decoded:
         """Predicted IoU of the four masks of every prompt on one image. `shared` = `share(embedding)`."""
-        sparse = self.prompt_encoder.sparse(
-            prompts.coords, prompts.labels, prompts.boxes, prompts.embeddings
-        )
+        sparse = self.prompt_encoder.sparse(prompts.coords, prompts.labels, prompts.boxes, prompts.embeddings)
         if prompts.mask_logits is None:
             side = shared or self.share(embedding)
         else:

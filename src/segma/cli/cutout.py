@@ -1,0 +1,190 @@
+"""`segma cutout`: an object alone, with alpha or on another background."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segma.cli.batch import Done, Progress, run_batch
+from segma.cli.command import command
+from segma.cli.compute import Compute, LazyModel
+from segma.cli.console import Console
+from segma.cli.inputs import AllowNetwork, Batch, Item, Sources, batch_of
+from segma.cli.output import (
+    Overwrite,
+    Place,
+    is_folder,
+    json_data,
+    mask_line,
+    one_file,
+    result_paths,
+    saved_line,
+)
+from segma.cli.prompting import Prompting, questions_of
+from segma.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
+    from numpy import ndarray
+
+    from segma.results import Prediction
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+_FORM = "Use none, white, black, green, blue, #rrggbb, blur:12 or image:bg.png."
+_COLOURS = (("white", "#ffffff"), ("black", "#000000"), ("green", "#00b140"), ("blue", "#0047bb"))
+
+
+class Picture(StrEnum):
+    """File formats of a cut-out."""
+
+    PNG = "png"
+    WEBP = "webp"
+
+
+CutoutOutput = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="PATH",
+        help="A picture file; or a folder (an existing one, or a name that ends in / or has no suffix). "
+        "Without it a file beside the source.",
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edge:
+    """How the object is cut and what is put behind it."""
+
+    background: Annotated[
+        str, typer.Option("--background", help=_FORM.replace("Use none", "none (alpha)"))
+    ] = "none"
+    feather: Annotated[
+        float, typer.Option("--feather", min=0, metavar="PIXELS", help="Width of the soft edge.")
+    ] = 0.0
+    grow: Annotated[
+        float, typer.Option("--grow", metavar="PIXELS", help="Move the edge out, or in if negative.")
+    ] = 0.0
+
+
+@app.command()
+@command
+def cutout(
+    sources: Sources,
+    prompting: Prompting,
+    edge: Edge,
+    compute: Compute,
+    console: Console,
+    output: CutoutOutput = None,
+    format: Annotated[
+        Picture | None, typer.Option("--format", "-f", help="png where the name of -o says nothing else.")
+    ] = None,
+    overwrite: Overwrite = False,
+    allow_network: AllowNetwork = False,
+) -> int:
+    """An object alone: with alpha, or over a colour, blur or a picture.
+
+    Writes a PNG with alpha beside each source (truck.jpg -> truck.cutout.png) unless -o says otherwise.
+    """
+    questions = questions_of(prompting)
+    behind = background_of(edge.background)
+    batch = batch_of(sources, allow_network=allow_network)
+    paths = _paths(batch, output, format)
+    places = [Place(path=path, kind="cutout", overwrite=overwrite) for path in paths]
+    models = LazyModel(compute, console)
+
+    def work(item: Item, place: Place | None, on_progress: Progress | None) -> Done:
+        assert place is not None
+        prediction = questions.answer(item, models, candidates=1, normalized=prompting.normalized)
+        _write(prediction, place, edge, behind)
+        lines = ", ".join(mask_line(record) for record in prediction)
+        note = saved_line(place, prediction.timings, models.describe())
+        data = json_data(item, prediction, place, models.get().name)
+        return Done(text=f"{item.name}  cut out  {lines}", data=data, note=note)
+
+    return run_batch(batch.items, places, work, models, console)
+
+
+def background_of(text: str) -> Callable[[UInt8[ndarray, "height width 3"]], Any]:  # what draw.cutout takes
+    """What lies behind the object, given the picture. Raises InputError for a text that says nothing.
+
+    >>> background_of("#ff8000")(None)
+    (255, 128, 0)
+    """
+    word, _, rest = text.partition(":")
+    colour = dict(_COLOURS).get(text, text)
+    if text == "none":
+        return lambda picture: None
+    if (
+        colour.startswith("#")
+        and len(colour) == 7
+        and all(c in "0123456789abcdef" for c in colour[1:].lower())
+    ):
+        red, green, blue = bytes.fromhex(colour[1:])
+        return lambda picture: (red, green, blue)
+    if word == "image" and rest:
+        from segma.media.image import read_image
+
+        behind = read_image(Path(rest))
+        return lambda picture: behind
+    if word == "blur" and 0 < _number(rest) <= 1000:
+        return lambda picture: _blurred(picture, _number(rest))
+    raise InputError("input.value", f'No background "{text}".', _FORM)
+
+
+def _blurred(picture: UInt8[ndarray, "height width 3"], sigma: float) -> UInt8[ndarray, "height width 3"]:
+    """The picture blurred by a Gaussian of `sigma` pixels."""
+    import cv2
+    import numpy as np
+
+    blurred = cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    return blurred.astype(np.uint8, copy=False)
+
+
+def _number(text: str) -> float:
+    """The number, 0 where there is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def _paths(batch: Batch, output: str | None, format: Picture | None) -> list[Path]:
+    """Where the cut-outs go. Raises InputError."""
+    if output is None or is_folder(output):
+        return result_paths(batch.items, output, f".cutout.{(format or Picture.PNG).value}")
+    path = one_file(output, batch)
+    if format is not None and path.suffix.lower() != f".{format.value}":
+        raise InputError("input.value", f"-o {output} and --format {format.value} contradict each other.")
+    return [path]
+
+
+def _write(
+    prediction: Prediction,
+    place: Place,
+    edge: Edge,
+    behind: Callable[[UInt8[ndarray, "height width 3"]], Any],  # what draw.cutout takes
+) -> None:
+    """Write all objects of the prediction together."""
+    import numpy as np
+
+    from segma.masks.mask import Mask
+    from segma.media.draw import cutout as cut
+    from segma.media.image import write_image
+
+    assert prediction.image is not None
+    picture = cut(
+        prediction.image,
+        Mask.from_dense(np.any(prediction.masks.dense(), axis=0)),
+        feather_pixels=edge.feather,
+        grow_pixels=edge.grow,
+        background=behind(prediction.image),
+    )
+    write_image(picture, place.path, overwrite=place.overwrite)

@@ -1,0 +1,117 @@
+"""`segma everything`: masks of all objects in images."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segma.cli.batch import Done, Progress, run_batch
+from segma.cli.command import command
+from segma.cli.compute import Compute, LazyModel
+from segma.cli.console import Console
+from segma.cli.inputs import AllowNetwork, Item, Sources, batch_of
+from segma.cli.output import Place, Saving, json_data, saved_line, spaced
+
+if TYPE_CHECKING:
+    from segma.results import Prediction
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grid:
+    """The options of the official script, under its names and with its defaults."""
+
+    points_per_side: Annotated[
+        int, typer.Option("--points-per-side", help="Clicks along one side of the picture.")
+    ] = 32
+    points_per_batch: Annotated[
+        int, typer.Option("--points-per-batch", help="At most so many clicks are decoded together.")
+    ] = 64
+    pred_iou_thresh: Annotated[
+        float, typer.Option("--pred-iou-thresh", help="Keep masks of predicted IoU above this; 0 keeps all.")
+    ] = 0.88
+    stability_score_thresh: Annotated[
+        float,
+        typer.Option("--stability-score-thresh", help="Keep masks of at least this stability; 0 keeps all."),
+    ] = 0.95
+    stability_score_offset: Annotated[
+        float, typer.Option("--stability-score-offset", help="Shift of the threshold to measure stability.")
+    ] = 1.0
+    box_nms_thresh: Annotated[
+        float, typer.Option("--box-nms-thresh", help="Box IoU above which the worse of two masks goes.")
+    ] = 0.7
+    crop_n_layers: Annotated[
+        int, typer.Option("--crop-n-layers", help="Layers of crops; layer k has 2^k x 2^k.")
+    ] = 0
+    crop_nms_thresh: Annotated[
+        float, typer.Option("--crop-nms-thresh", help="Box IoU above which the mask of the larger crop goes.")
+    ] = 0.7
+    crop_overlap_ratio: Annotated[
+        float, typer.Option("--crop-overlap-ratio", help="Overlap of crops, as a share of the short side.")
+    ] = 512 / 1500
+    crop_n_points_downscale_factor: Annotated[
+        int,
+        typer.Option("--crop-n-points-downscale-factor", help="Layer k has clicks per side / factor^k."),
+    ] = 1
+    min_mask_region_area: Annotated[
+        int, typer.Option("--min-mask-region-area", help="Smaller holes and islands, in pixels, are removed.")
+    ] = 0
+
+
+@app.command()
+@command
+def everything(
+    sources: Sources,
+    grid: Grid,
+    saving: Saving,
+    compute: Compute,
+    console: Console,
+    allow_network: AllowNetwork = False,
+) -> int:
+    """Masks of all objects in images, from a grid of points.
+
+    Writes SA-1B JSON beside each source (truck.jpg -> truck.masks.json) unless -o or --format says otherwise.
+    "--format masks" and "--format rle" are the two outputs of the official script: a folder of PNGs with
+    metadata.csv, and a JSON list of run lengths.
+    """
+    from segma.tasks.everything import EverythingConfig
+
+    config = EverythingConfig(**asdict(grid))
+    batch = batch_of(sources, allow_network=allow_network)
+    places = saving.places(batch, "sa1b", json_only=console.json)
+    models = LazyModel(compute, console)
+
+    def work(item: Item, place: Place | None, on_progress: Progress | None) -> Done:
+        from dataclasses import replace
+
+        picture = item.read()
+        prediction = models.get().everything(picture, config=config, on_progress=on_progress)
+        prediction = replace(prediction, source=item.file_name)
+        if place is not None:
+            place.write(prediction)
+        text = f"{item.name}  {count_line(prediction)}"
+        note = saved_line(place, prediction.timings, models.describe())
+        return Done(text=text, data=json_data(item, prediction, place, models.get().name), note=note)
+
+    return run_batch(batch.items, places, work, models, console)
+
+
+def count_line(prediction: Prediction) -> str:
+    """How many masks, of how many candidates, and what removed the others."""
+    counts = prediction.counts
+    reasons = {
+        "low score": "low_iou",
+        "unstable": "unstable",
+        "at a crop's edge": "at_edge",
+        "duplicate": "duplicate",
+    }
+    removed = {words: counts[key] for words, key in reasons.items() if counts[key]}
+    parts = ", ".join(f"{spaced(count)} {words}" for words, count in removed.items())
+    masks = "1 mask" if len(prediction) == 1 else f"{spaced(len(prediction))} masks"
+    return (
+        f"{masks}  ({spaced(counts['points'])} points, {spaced(counts['candidates'])} candidates, "
+        f"{spaced(sum(removed.values()))} removed{': ' if parts else ''}{parts})"
+    )

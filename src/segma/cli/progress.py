@@ -1,0 +1,67 @@
+"""A progress bar on standard error: only on a terminal, only once the work has lasted a second."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_PATIENCE_SECONDS = 1.0
+
+
+class Bar:
+    """A bar that shows itself when it is needed. `update` may be called as often as one likes."""
+
+    def __init__(self, what: str, *, quiet: bool = False) -> None:
+        self._what = what
+        self._is_wanted = not quiet and sys.stderr.isatty()
+        self._start = time.monotonic()
+        self._shown: tuple[Progress, TaskID] | None = None
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown is not None:
+            self._shown[0].stop()
+
+    def update(self, done: int, total: int | None) -> None:
+        """So many of so many; None where nobody knows how many there are."""
+        if not self._is_wanted or time.monotonic() - self._start < _PATIENCE_SECONDS:
+            return
+        if self._shown is None:
+            self._shown = self._show()
+        progress, task = self._shown
+        progress.update(task, completed=done, total=total)
+
+    @contextmanager
+    def paused(self) -> Generator[None, None, None]:
+        """While this lasts the bar is away, so that lines can be printed."""
+        if self._shown is None:
+            yield
+            return
+        self._shown[0].stop()
+        yield
+        self._shown[0].start()
+
+    def _show(self) -> tuple[Progress, TaskID]:
+        from rich.console import Console as RichConsole
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=RichConsole(stderr=True),
+            transient=True,
+            redirect_stdout=False,  # rich would send results to standard error
+            redirect_stderr=False,
+        )
+        progress.start()
+        return progress, progress.add_task(self._what, total=None)
