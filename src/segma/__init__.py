@@ -42,7 +42,7 @@ _HOMES = {
     "MaskRecord": "segma.results",
     "Runtime": "segma.runtime",
 }
-__all__ = [*_HOMES, "__version__"]
+__all__ = [*_HOMES, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]  # names are in the table once
 
 
 def __getattr__(name: str) -> Any:  # the type of a public name is that of its home

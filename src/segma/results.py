@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any, overload
 
@@ -200,11 +201,11 @@ class Prediction(Sequence[MaskRecord]):
     def to_supervision(self) -> Any:  # supervision.Detections; the package is an extra
         """A `supervision.Detections`. Raises MissingExtraError where supervision is not installed."""
         try:
-            import supervision
+            detections: Any = import_module("supervision").Detections  # an extra, not installed by default
         except ImportError as error:
             raise MissingExtraError("to_supervision()", "interop") from error
         boxes = self.boxes + np.array([0, 0, 1, 1], np.float32)  # its corners are pixel edges
-        return supervision.Detections(xyxy=boxes, mask=self.masks.dense(), confidence=self.predicted_iou)
+        return detections(xyxy=boxes, mask=self.masks.dense(), confidence=self.predicted_iou)
 
     def plot(self, **options: Any) -> UInt8[ndarray, "height width 3"]:  # draw.overlay's own options
         """The picture with the masks drawn over it, RGB. Options are those of `media.draw.overlay`."""
@@ -213,10 +214,10 @@ class Prediction(Sequence[MaskRecord]):
         return draw.overlay(self._picture(), self.masks, **options)
 
     def save(self, path: str | Path, *, kind: str | None = None, overwrite: bool = True) -> Path:
-        """Write to a file whose name says what it is, or as `kind` says; the table is `formats.outputs.KINDS`.
+        """Write to a file whose name says what it is, or as `kind` says (the table is `outputs.KINDS`).
 
-        `mask.png`, `x.overlay.jpg`, `x.cutout.png`, `x.sheet.png`, `x.coco.json`, `x.sa1b.json`, `x.csv`, or a
-        folder of one PNG a mask. Raises FormatError, InputError, StoreError.
+        `mask.png`, `x.overlay.jpg`, `x.cutout.png`, `x.sheet.png`, `x.coco.json`, `x.sa1b.json`, `x.csv`, or
+        a folder of one PNG a mask. Raises FormatError, InputError, StoreError.
         """
         from segma.formats import outputs
 

@@ -7,7 +7,7 @@ everything after the logits are float32 always (docs/decisions/0006-precision.md
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -95,7 +95,7 @@ class Runtime:
 
 
 @contextmanager
-def memory_errors() -> Iterator[None]:
+def memory_errors() -> Generator[None]:
     """Turns a failed allocation, of either memory, into MemoryLimitError."""
     hint = "Try --precision bf16, a smaller model, or a smaller --points-per-batch."
     try:

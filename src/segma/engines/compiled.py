@@ -19,5 +19,5 @@ def start(model: Promptable, runtime: Runtime) -> Promptable:
         )
     assert isinstance(model, nn.Module)
     for name in model.low_precision:
-        model.get_submodule(name).compile()
+        model.get_submodule(name).compile()  # pyright: ignore[reportUnknownMemberType]  # untyped in torch
     return model

@@ -66,7 +66,7 @@ def _relative(
         table = resized.to(table.dtype)
     index = torch.arange(side, device=q.device)
     steps = table[index[:, None] - index[None, :] + side - 1].to(q.dtype)  # (query, key, d)
-    maps = q.unflatten(2, (height, width))
+    maps = q.reshape(*q.shape[:2], height, width, -1)
     equation = "bnyxd,ykd->bnyxk" if along == 0 else "bnyxd,xkd->bnyxk"
     return torch.einsum(equation, maps, steps).flatten(2, 3)
 

@@ -56,4 +56,4 @@ def _quadruple(
     weight = convolution.weight.permute(2, 3, 1, 0).reshape(4 * channels, -1).to(x.dtype)
     assert convolution.bias is not None
     bias = convolution.bias.repeat(4).to(x.dtype)
-    return F.linear(x, weight, bias).unflatten(-1, (4, channels))
+    return F.linear(x, weight, bias).view(*x.shape[:-1], 4, channels)

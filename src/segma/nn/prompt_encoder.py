@@ -52,7 +52,8 @@ class PromptEncoder(nn.Module):
         A padding point is its own vector alone, its place is erased.
         """
         codes = self.pe_layer((coords.float() + 0.5) / self.image_size)
-        table = torch.cat([e.weight for e in self.point_embeddings] + [self.not_a_point_embed.weight])
+        embeddings = [*self.point_embeddings, self.not_a_point_embed]
+        table = torch.cat([embedding.get_parameter("weight") for embedding in embeddings])
         is_padding = labels == PADDING
         tokens = torch.where(is_padding[..., None], torch.zeros_like(codes), codes)
         return tokens + table[torch.where(is_padding, len(table) - 1, labels.long())]

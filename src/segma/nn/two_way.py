@@ -68,7 +68,7 @@ class TokenAttention(nn.Module):
         if not self._few(queries):
             return self(queries.to(image.dtype), keyed, image).to(queries.dtype)
         batch, tokens, dim = queries.shape
-        q = self.q_proj(queries).unflatten(-1, (self.num_heads, -1)) * self._scale
+        q = self._split(self.q_proj(queries)) * self._scale
         # The key bias adds the same to all cells of a query, so softmax drops it.
         asked = torch.einsum("bthd,hdc->bhtc", q, self._by_head(self.k_proj.weight)).flatten(1, 2)
         logits = asked.to(keyed.dtype) @ keyed.transpose(1, 2)  # (batch, heads * t, cells)
@@ -92,9 +92,9 @@ class TokenAttention(nn.Module):
             q = asking if projected else project(self.q_proj, asking)
             k, v = (p(x).to(q.dtype) for p, x in ((self.k_proj, keys), (self.v_proj, values)))
             return image + project(self.out_proj, self._attend(q.expand(len(k), -1, -1), k, v))
-        k = self.k_proj(keys).unflatten(-1, (self.num_heads, -1)) * self._scale
+        k = self._split(self.k_proj(keys)) * self._scale
         if projected:
-            q = asking.unflatten(-1, (self.num_heads, -1)).permute(0, 2, 3, 1)
+            q = self._split(asking).permute(0, 2, 3, 1)
             logits = k.transpose(1, 2).to(q.dtype) @ q
         else:
             offset = torch.einsum("bthd,hd->bht", k, self.q_proj.bias.view(self.num_heads, -1))
@@ -103,9 +103,9 @@ class TokenAttention(nn.Module):
                 offset.flatten(1)[..., None].to(asking.dtype),
                 asked.flatten(1, 2).to(asking.dtype),
                 asking.transpose(1, 2),
-            ).unflatten(1, (self.num_heads, -1))
+            ).view(len(keys), self.num_heads, keys.shape[1], -1)
         weights = torch.softmax(logits, 2).flatten(1, 2)  # (batch, heads * t, cells), over the tokens
-        v = self.v_proj(values).unflatten(-1, (self.num_heads, -1))
+        v = self._split(self.v_proj(values))
         given = torch.einsum("bthd,hdc->bhtc", v, self._by_head(self.out_proj.weight.T)).flatten(1, 2)
         given = given + self.out_proj.bias / self.num_heads  # the weights of each head sum to one
         base = image.expand(len(keys), -1, -1)
@@ -120,7 +120,7 @@ class TokenAttention(nn.Module):
         return tokens.shape[1] * self.num_heads <= self.q_proj.out_features
 
     def _by_head(self, weight: Float[Tensor, "inner dim"]) -> Float[Tensor, "heads d dim"]:
-        return weight.unflatten(0, (self.num_heads, -1))
+        return weight.reshape(self.num_heads, -1, weight.shape[1])
 
     def _attend(
         self,
@@ -129,8 +129,11 @@ class TokenAttention(nn.Module):
         v: Float[Tensor, "batch n inner"],
     ) -> Float[Tensor, "batch t inner"]:
         """Attention of projected vectors, heads side by side again."""
-        heads = [x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for x in (q, k, v)]
-        return F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2)
+        q, k, v = (self._split(x).transpose(1, 2) for x in (q, k, v))
+        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+    def _split(self, x: Float[Tensor, "batch t inner"]) -> Float[Tensor, "batch t heads d"]:
+        return x.reshape(*x.shape[:-1], self.num_heads, -1)
 
 
 def project(linear: nn.Linear, x: Float[Tensor, "*shape dim"]) -> Float[Tensor, "*shape out"]:

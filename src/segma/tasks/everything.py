@@ -95,11 +95,11 @@ class EverythingConfig:
 class _Candidates:
     """Masks of one crop that passed the filters, not yet at image size. Columns of one length."""
 
-    low_res_logits: list[Float[ndarray, "side side"]] = field(default_factory=list)
-    boxes: list[tuple[int, int, int, int]] = field(default_factory=list)
-    predicted_iou: list[float] = field(default_factory=list)
-    stability: list[float] = field(default_factory=list)
-    points: list[tuple[float, float]] = field(default_factory=list)
+    low_res_logits: list[Float[ndarray, "side side"]] = field(default_factory=list[ndarray])
+    boxes: list[tuple[int, int, int, int]] = field(default_factory=list[tuple[int, int, int, int]])
+    predicted_iou: list[float] = field(default_factory=list[float])
+    stability: list[float] = field(default_factory=list[float])
+    points: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
 
 
 def segment_everything(
@@ -218,7 +218,7 @@ class _Run:
             return
         drawn = self.model.render_masks(decoded, rows, columns + 1).cpu().numpy()
         quality = predicted_iou[rows, columns].cpu().numpy()
-        for row, low_res_logits, iou in zip(rows.tolist(), drawn, quality, strict=True):
+        for row, low_res_logits, iou in zip(map(int, rows), drawn, quality, strict=True):
             logits = postprocess.to_image_size(low_res_logits, encoded.transform)
             stability = postprocess.stability_score(logits, threshold, config.stability_score_offset)
             if config.stability_score_thresh > 0 and not stability >= config.stability_score_thresh:
@@ -237,8 +237,7 @@ class _Run:
     def _record(self, found: _Candidates, index: int, encoded: EncodedImage, crop: CropBox) -> MaskRecord:
         """One survivor: its logits at crop size once more, then run lengths in the image's frame."""
         logits = postprocess.to_image_size(found.low_res_logits[index], encoded.transform)
-        box = tuple(float(side) for side in found.boxes[index])
-        mask = Mask.from_dense(logits > self.model.mask_threshold, within=box)
+        mask = Mask.from_dense(logits > self.model.mask_threshold, within=found.boxes[index])
         x, y = found.points[index]
         return MaskRecord(
             compact=mask.moved((crop[1], crop[0]), self.size),

@@ -41,7 +41,7 @@ def stability_score(logits: Float[ndarray, "height width"], threshold: float, of
 
 
 def candidate_order(
-    predicted_iou: Float[ndarray, masks], prompt: PromptSet, candidates: int
+    predicted_iou: Float[ndarray, " masks"], prompt: PromptSet, candidates: int
 ) -> Sequence[int]:
     """Which of the model's masks answer a prompt, best first.
 

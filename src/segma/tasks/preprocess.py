@@ -37,7 +37,7 @@ def image_to_model(
     transform = fit((image.shape[0], image.shape[1]), spec)
     height, width = transform.input_size
     picture = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
-    resized = torch.from_numpy(np.array(picture)).to(device)
+    resized = torch.as_tensor(np.array(picture)).to(device)
     return normalize(resized.permute(2, 0, 1)[None], spec), transform
 
 
@@ -95,13 +95,13 @@ def pack_prompts(
     coords = labels = boxes = masks = embeddings = None
     if first.points is not None:
         xy = np.array([prompt.points.xy for prompt in prompts if prompt.points], np.float64)
-        coords = torch.from_numpy(transform.to_model(xy).astype(np.float32)).to(device)
+        coords = torch.as_tensor(transform.to_model(xy).astype(np.float32)).to(device)
         marks = np.array([prompt.points.labels for prompt in prompts if prompt.points], np.int64)
-        labels = torch.from_numpy(marks).to(device)
+        labels = torch.as_tensor(marks).to(device)
     if first.box is not None:
         corners = np.array([prompt.box.xyxy for prompt in prompts if prompt.box], np.float64)
         scaled = transform.to_model(corners.reshape(-1, 2, 2)).reshape(-1, 4)
-        boxes = torch.from_numpy(scaled.astype(np.float32)).to(device)
+        boxes = torch.as_tensor(scaled.astype(np.float32)).to(device)
     if first.mask is not None:
         logits = np.stack([prompt.mask.logits for prompt in prompts if prompt.mask])
         if logits.shape[-1] != spec.mask_size:
@@ -109,8 +109,8 @@ def pack_prompts(
                 "prompt.shape",
                 f"Mask logits have side {logits.shape[-1]}, this model wants {spec.mask_size}.",
             )
-        masks = torch.from_numpy(logits)[:, None].to(device)
+        masks = torch.as_tensor(logits)[:, None].to(device)
     if first.embedding is not None:
         vectors = np.stack([prompt.embedding.vectors for prompt in prompts if prompt.embedding])
-        embeddings = torch.from_numpy(vectors).to(device)
+        embeddings = torch.as_tensor(vectors).to(device)
     return PromptTensors(coords, labels, boxes, masks, embeddings)

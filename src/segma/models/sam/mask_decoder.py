@@ -60,11 +60,13 @@ class MaskDecoder(nn.Module):
         self, state: MaskState, prompt_index: Int[Tensor, " k"], mask_index: Int[Tensor, " k"]
     ) -> Float[Tensor, "k side side"]:
         """Logits of the (prompt, mask) pairs; a prompt none of whose masks is asked for costs nothing."""
-        prompts, row = torch.unique(prompt_index, return_inverse=True)
-        wanted, column = torch.unique(mask_index, return_inverse=True)
+        pairs = [(int(prompt), int(mask)) for prompt, mask in zip(prompt_index, mask_index, strict=True)]
+        prompts = sorted({prompt for prompt, _ in pairs})
+        wanted = sorted({mask for _, mask in pairs})
         tokens = state.mask_tokens[prompts]
-        networks = [self.output_hypernetworks_mlps[m] for m in wanted.tolist()]
-        weights = [net(tokens[:, m]) for net, m in zip(networks, wanted.tolist(), strict=True)]
+        weights = [self.output_hypernetworks_mlps[mask](tokens[:, mask]) for mask in wanted]
         fine = mask_head.upscale(self.output_upscaling, state.image[prompts])
         logits = mask_head.draw(fine, torch.stack(weights, 1))
-        return logits[row, column]
+        rows = [prompts.index(prompt) for prompt, _ in pairs]
+        columns = [wanted.index(mask) for _, mask in pairs]
+        return logits[rows, columns]
