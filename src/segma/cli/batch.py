@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from segma.cli.compute import LazyModel
@@ -36,50 +36,52 @@ def run_batch(
     first when all did. A picture alone gets a function that shows the progress within it. Raises what
     keeps the model from being loaded: then no picture can be done.
     """
-    codes: list[int] = []
     with Bar("pictures" if len(items) > 1 else "clicks", quiet=console.quiet) as bar:
+        run = _Run(work, models, console, bar, is_alone=len(items) == 1)
         try:
             for number, (item, place) in enumerate(zip(items, places, strict=True)):
-                if len(items) > 1:
+                if not run.is_alone:
                     bar.update(number, len(items))
-                alone = len(items) == 1
-                codes.append(_one(item, place, work, models, console, bar, is_alone=alone))
+                run.one(item, place)
         except (KeyboardInterrupt, Cancelled):
             with bar.paused():
-                done = f"{codes.count(DONE)} of {len(items)} pictures are done"
+                done = f"{run.codes.count(DONE)} of {len(items)} pictures are done"
                 say(f"interrupted: {done}, and stay so. [cancelled]")
             return INTERRUPTED
-    num_done = codes.count(DONE)
-    if len(items) > 1:
+    num_done = run.codes.count(DONE)
+    if not run.is_alone:
         console.note(f"{len(items)} pictures: {num_done} done, {len(items) - num_done} failed")
     if num_done == len(items):
         return DONE
-    return SOME_FAILED if num_done else codes[0]
+    return SOME_FAILED if num_done else run.codes[0]
 
 
-def _one(
-    item: Item,
-    place: Place | None,
-    work: Work,
-    models: LazyModel,
-    console: Console,
-    bar: Bar,
-    *,
-    is_alone: bool,
-) -> int:
-    """Work on one picture and tell of it; 0, or the exit code of its error."""
-    try:
-        if place is not None:
-            place.check()
-        done = work(item, place, bar.update if is_alone else None)
-    except Cancelled:
-        raise
-    except Exception as error:  # whatever is wrong with one picture, the others are still to be done
-        if models.is_broken:
+@dataclass(slots=True)
+class _Run:
+    """One pass over the pictures. `codes` has the exit code of every picture so far, 0 for what is done."""
+
+    work: Work
+    models: LazyModel
+    console: Console
+    bar: Bar
+    is_alone: bool
+    codes: list[int] = field(default_factory=list[int])
+
+    def one(self, item: Item, place: Place | None) -> None:
+        """Work on one picture and tell of it. Raises what stops them all."""
+        try:
+            if place is not None:
+                place.check()
+            done = self.work(item, place, self.bar.update if self.is_alone else None)
+        except Cancelled:
             raise
-        with bar.paused():
-            return console.failure(error, item.name)
-    with bar.paused():
-        console.result(done.text, done.data)
-        console.note(done.note)
-    return DONE
+        except Exception as error:  # whatever is wrong with one picture, the others are still to be done
+            if self.models.is_broken:
+                raise
+            with self.bar.paused():
+                self.codes.append(self.console.failure(error, item.name))
+            return
+        self.codes.append(DONE)
+        with self.bar.paused():
+            self.console.result(done.text, done.data)
+            self.console.note(done.note)

@@ -23,16 +23,18 @@ def bench(
     source: Annotated[
         str | None, typer.Argument(metavar="[SOURCE]", help="A picture; a computed one without.")
     ] = None,
-    repeats: Annotated[int, typer.Option("--repeats", min=1, max=100, help="Times each is measured.")] = 5,
+    repeats: Annotated[
+        int, typer.Option("--repeats", metavar="N", min=1, max=100, help="Times each is measured.")
+    ] = 5,
 ) -> int:
     """Speed and memory on this machine, as a table.
 
     Times are warm and the middle one of the repeats; "best" is the fastest. The click is the whole answer,
     run lengths included.
     """
-    from segma.evaluation.protocols.speed import bench_rows, machine_facts, test_picture
+    from segma.evaluation.protocols.speed import bench_rows, computed_picture, machine_facts
 
-    picture = test_picture() if source is None else Item(name=source).read()
+    picture = computed_picture() if source is None else Item(name=source).read()
     model = LazyModel(compute, console).get()
     console.note(f"measuring {model.name} on {model.runtime.describe()} ...")
     rows = bench_rows(model.network, picture, runtime=model.runtime, repeats=repeats)

@@ -40,15 +40,26 @@ class Compute:
         str,
         typer.Option("--model", "-m", metavar="NAME|FILE", help='A name of "segma model list", or a file.'),
     ] = "default"
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
+    device: Annotated[
+        str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
+    ] = "auto"
     precision: Annotated[
-        Precision, typer.Option("--precision", help="auto is bf16 where the machine has units for it.")
+        Precision,
+        typer.Option(
+            "--precision",
+            metavar="|".join(Precision),
+            help="auto is bf16 where the machine has units for it.",
+        ),
     ] = Precision.AUTO
     threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="Threads of the CPU; torch's own choice without.")
+        int | None,
+        typer.Option("--threads", metavar="N", min=1, help="Threads of the CPU; torch's own choice without."),
     ] = None
     engine: Annotated[
-        str, typer.Option("--engine", callback=_known_engine, help=f"One of {', '.join(ENGINES)}.")
+        str,
+        typer.Option(
+            "--engine", metavar="|".join(ENGINES), callback=_known_engine, help="What runs the network."
+        ),
     ] = "eager"
 
     def load(self, on_progress: Callable[[int, int | None], None] | None = None) -> Segmenter:

@@ -64,7 +64,7 @@ class Edge:
     """How the object is cut and what is put behind it."""
 
     background: Annotated[
-        str, typer.Option("--background", help=_FORM.replace("Use none", "none (alpha)"))
+        str, typer.Option("--background", metavar="WHAT", help=_FORM.replace("Use none", "none (alpha)"))
     ] = "none"
     feather: Annotated[
         float, typer.Option("--feather", min=0, metavar="PIXELS", help="Width of the soft edge.")
@@ -84,7 +84,10 @@ def cutout(
     console: Console,
     output: CutoutOutput = None,
     format: Annotated[
-        Picture | None, typer.Option("--format", "-f", help="png where the name of -o says nothing else.")
+        Picture | None,
+        typer.Option(
+            "--format", "-f", metavar="png|webp", help="png where the name of -o says nothing else."
+        ),
     ] = None,
     overwrite: Overwrite = False,
     allow_network: AllowNetwork = False,

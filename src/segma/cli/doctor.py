@@ -44,7 +44,10 @@ class Check:
 @app.command()
 @command
 def doctor(console: Console) -> int:
-    """What works here and what to install; exit code 4 when something needed is broken."""
+    """What works here, and what to install.
+
+    The exit code is 4 when something is broken that segma cannot do without.
+    """
     checks = [look() for look in _LOOKS]
     for check in checks:
         console.result(check.line(), asdict(check))

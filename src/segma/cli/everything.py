@@ -25,39 +25,65 @@ class Grid:
     """The options of the official script, under its names and with its defaults."""
 
     points_per_side: Annotated[
-        int, typer.Option("--points-per-side", help="Clicks along one side of the picture.")
+        int,
+        typer.Option("--points-per-side", metavar="N", min=1, help="Clicks along one side of the picture."),
     ] = 32
     points_per_batch: Annotated[
-        int, typer.Option("--points-per-batch", help="At most so many clicks are decoded together.")
+        int,
+        typer.Option("--points-per-batch", metavar="N", help="At most so many clicks are decoded together."),
     ] = 64
     pred_iou_thresh: Annotated[
-        float, typer.Option("--pred-iou-thresh", help="Keep masks of predicted IoU above this; 0 keeps all.")
+        float,
+        typer.Option(
+            "--pred-iou-thresh", metavar="X", help="Keep masks of predicted IoU above this; 0 keeps all."
+        ),
     ] = 0.88
     stability_score_thresh: Annotated[
         float,
-        typer.Option("--stability-score-thresh", help="Keep masks of at least this stability; 0 keeps all."),
+        typer.Option(
+            "--stability-score-thresh",
+            metavar="X",
+            help="Keep masks of at least this stability; 0 keeps all.",
+        ),
     ] = 0.95
     stability_score_offset: Annotated[
-        float, typer.Option("--stability-score-offset", help="Shift of the threshold to measure stability.")
+        float,
+        typer.Option(
+            "--stability-score-offset", metavar="X", help="Shift of the threshold to measure stability."
+        ),
     ] = 1.0
     box_nms_thresh: Annotated[
-        float, typer.Option("--box-nms-thresh", help="Box IoU above which the worse of two masks goes.")
+        float,
+        typer.Option(
+            "--box-nms-thresh", metavar="X", help="Box IoU above which the worse of two masks goes."
+        ),
     ] = 0.7
     crop_n_layers: Annotated[
-        int, typer.Option("--crop-n-layers", help="Layers of crops; layer k has 2^k x 2^k.")
+        int, typer.Option("--crop-n-layers", metavar="N", help="Layers of crops; layer k has 2^k x 2^k.")
     ] = 0
     crop_nms_thresh: Annotated[
-        float, typer.Option("--crop-nms-thresh", help="Box IoU above which the mask of the larger crop goes.")
+        float,
+        typer.Option(
+            "--crop-nms-thresh", metavar="X", help="Box IoU above which the mask of the larger crop goes."
+        ),
     ] = 0.7
     crop_overlap_ratio: Annotated[
-        float, typer.Option("--crop-overlap-ratio", help="Overlap of crops, as a share of the short side.")
+        float,
+        typer.Option(
+            "--crop-overlap-ratio", metavar="X", help="Overlap of crops, as a share of the short side."
+        ),
     ] = 512 / 1500
     crop_n_points_downscale_factor: Annotated[
         int,
-        typer.Option("--crop-n-points-downscale-factor", help="Layer k has clicks per side / factor^k."),
+        typer.Option(
+            "--crop-n-points-downscale-factor", metavar="N", help="Layer k has clicks per side / factor^k."
+        ),
     ] = 1
     min_mask_region_area: Annotated[
-        int, typer.Option("--min-mask-region-area", help="Smaller holes and islands, in pixels, are removed.")
+        int,
+        typer.Option(
+            "--min-mask-region-area", metavar="N", help="Smaller holes and islands, in pixels, are removed."
+        ),
     ] = 0
 
 

@@ -67,12 +67,12 @@ def list_models(console: Console) -> int:
 
 @app.command("info")
 @command
-def info(model: NameOrFile, console: Console) -> int:
+def info(name_or_file: NameOrFile, console: Console) -> int:
     """What a model is, and where its weights are."""
     data: dict[str, Any] = {}  # JSON
-    file = Path(model).expanduser()
-    if _is_name(model):
-        entry = lookup(model)
+    file = Path(name_or_file).expanduser()
+    if _is_name(name_or_file):
+        entry = lookup(name_or_file)
         data = _row(entry)
         file = weights_file(entry)
     if file is not None and (file.exists() or not data):
@@ -124,17 +124,19 @@ def import_file(file: File, output: Target, console: Console, overwrite: Overwri
 @app.command("export")
 @command
 def export(
-    model: NameOrFile,
+    name_or_file: NameOrFile,
     output: Target,
     console: Console,
-    layout: Annotated[Layout, typer.Option("--layout", help="How the tensors are named.")] = Layout.OFFICIAL,
+    layout: Annotated[
+        Layout, typer.Option("--layout", metavar="|".join(Layout), help="How the tensors are named.")
+    ] = Layout.OFFICIAL,
     overwrite: Overwrite = False,
 ) -> int:
     """A model as other programs read it.
 
     Under official names (.pth, .safetensors), or as a folder for transformers.
     """
-    return _convert(model, output, layout, console, overwrite=overwrite)
+    return _convert(name_or_file, output, layout, console, overwrite=overwrite)
 
 
 def weights_file(entry: Entry) -> Path | None:

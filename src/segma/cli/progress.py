@@ -35,7 +35,7 @@ class Bar:
         if not self._is_wanted or time.monotonic() - self._start < _PATIENCE_SECONDS:
             return
         if self._shown is None:
-            self._shown = self._show()
+            self._shown = self._show(total)
         progress, task = self._shown
         progress.update(task, completed=done, total=total)
 
@@ -49,7 +49,7 @@ class Bar:
         yield
         self._shown[0].start()
 
-    def _show(self) -> tuple[Progress, TaskID]:
+    def _show(self, total: int | None) -> tuple[Progress, TaskID]:
         from rich.console import Console as RichConsole
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -64,4 +64,4 @@ class Bar:
             redirect_stderr=False,
         )
         progress.start()
-        return progress, progress.add_task(self._what, total=None)
+        return progress, progress.add_task(self._what, total=total)

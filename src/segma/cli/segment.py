@@ -17,7 +17,7 @@ from segma.cli.prompting import Prompting, questions_of
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 Candidates = Annotated[
-    int, typer.Option("--candidates", min=1, max=3, help="Masks of each object, best first.")
+    int, typer.Option("--candidates", metavar="N", min=1, max=3, help="Masks of each object, best first.")
 ]
 
 

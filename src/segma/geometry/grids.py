@@ -51,5 +51,6 @@ def crop_boxes(
             ((x, y, min(x + crop_width, width), min(y + crop_height, height)), layer)
             for x in lefts
             for y in tops
+            if x < width and y < height  # of a picture of few pixels some would be empty
         ]
     return boxes

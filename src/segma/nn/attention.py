@@ -40,7 +40,7 @@ class RelativeAttention(nn.Module):
         if height * width <= _SMALL:
             out = _attend_with_bias(q, k, v, rows, columns)
         else:
-            attend = _attend_in_strips if _strips_pay(q) else _attend_with_bias
+            attend = _attend_in_strips if _strips_pay(q, rows) else _attend_with_bias
             out = torch.empty_like(q, memory_format=torch.contiguous_format)
             for index in range(batch):
                 for head in range(self.num_heads):
@@ -71,9 +71,15 @@ def _relative(
     return torch.einsum(equation, maps, steps).flatten(2, 3)
 
 
-def _strips_pay(q: Float[Tensor, "batch heads tokens d"]) -> bool:
-    """Whether the strip loop beats the fused kernel: float32 on a CPU, outside training."""
-    return q.dtype == torch.float32 and q.device.type == "cpu" and not q.requires_grad
+def _strips_pay(
+    q: Float[Tensor, "batch heads tokens d"], rows: Float[Tensor, "batch heads tokens h"]
+) -> bool:
+    """Whether the strip loop beats the fused kernel: float32 on a CPU, outside training.
+
+    Training may be that of the position tables alone, which shows in `rows`.
+    """
+    in_training = q.requires_grad or rows.requires_grad
+    return q.dtype == torch.float32 and q.device.type == "cpu" and not in_training
 
 
 def _attend_with_bias(

@@ -72,7 +72,7 @@ class EverythingConfig:
                 f"{len(self.point_grids)} point grids for {self.crop_n_layers + 1} layers: one a layer.",
             )
         limits = {
-            "points_per_side": (self.points_per_side or 1, 1, 1024),
+            "points_per_side": (1 if self.points_per_side is None else self.points_per_side, 1, 1024),
             "points_per_batch": (self.points_per_batch, 1, 1 << 20),
             "crop_n_layers": (self.crop_n_layers, 0, 6),
             "crop_n_points_downscale_factor": (self.crop_n_points_downscale_factor, 1, 1024),
@@ -237,7 +237,8 @@ class _Run:
     def _record(self, found: _Candidates, index: int, encoded: EncodedImage, crop: CropBox) -> MaskRecord:
         """One survivor: its logits at crop size once more, then run lengths in the image's frame."""
         logits = postprocess.to_image_size(found.low_res_logits[index], encoded.transform)
-        mask = Mask.from_dense(logits > self.model.mask_threshold, within=found.boxes[index])
+        x0, y0, x1, y1 = (float(side) for side in found.boxes[index])
+        mask = Mask.from_dense(logits > self.model.mask_threshold, within=(x0, y0, x1, y1))
         x, y = found.points[index]
         return MaskRecord(
             compact=mask.moved((crop[1], crop[0]), self.size),

@@ -1,0 +1,162 @@
+"""The command line in this process and in its own, a model of toy size, and pictures for it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from subprocess import PIPE
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segma.checkpoints.fill import made_up_state
+from segma.checkpoints.match import fit, shapes_of
+from segma.checkpoints.save import save
+from segma.cli.main import main
+from segma.models.sam.config import SamConfig
+from segma.models.sam.model import Sam
+
+SOURCE_TREE = Path(__file__).resolve().parents[2] / "src"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run of the program ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """Standard output, where every line is JSON."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Segma = Callable[..., Ended]
+
+
+@pytest.fixture
+def segma(cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Segma:
+    """Runs the program in this process: `segma("segment", path, ..., stdin=b"")`."""
+
+    def run(*arguments: object, stdin: bytes = b"") -> Ended:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        code = ended.value.code
+        return Ended(code if isinstance(code, int) else 0, out, err)
+
+    return run
+
+
+@pytest.fixture
+def start(cache: Path) -> Callable[..., subprocess.Popen[bytes]]:
+    """Starts the program in a process of its own: `start("segment", path, ..., stdin=PIPE)`."""
+    variables = {**os.environ, "PYTHONPATH": str(SOURCE_TREE), "OMP_NUM_THREADS": "1"}
+
+    def run(*arguments: object, **streams: Any) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "segma.cli.main", *map(str, arguments)]
+        streams = {"stdout": PIPE, "stderr": PIPE, **streams}
+        return subprocess.Popen[bytes](command, env=variables, **streams)
+
+    return run
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of the test's own, not made yet, and no network."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("SEGMA_CACHE", str(folder))
+    monkeypatch.setenv("SEGMA_OFFLINE", "1")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_module() -> Sam:
+    """A SAM so small that it answers in milliseconds; its weights follow from their names."""
+    config = SamConfig(
+        encoder_width=32,
+        encoder_depth=2,
+        encoder_heads=2,
+        encoder_mlp_dim=64,
+        global_blocks=(1,),
+        image_size=64,
+        dim=32,
+        decoder_heads=4,
+        decoder_mlp_dim=64,
+        iou_hidden_dim=32,
+    )
+    module = Sam(config)
+    fit(module, made_up_state(shapes_of(module)), "toy")
+    return module.eval()
+
+
+@pytest.fixture(scope="session")
+def toy(toy_module: Sam, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its weights as a file of ours."""
+    path = tmp_path_factory.mktemp("models") / "toy.safetensors"
+    return save(toy_module, toy_module.config, path, origin="made up for tests", licence="CC0-1.0")
+
+
+@pytest.fixture
+def picture() -> Callable[..., Path]:
+    """Writes a picture of 90 x 60 pixels: `picture(path, seed)`."""
+    return write_picture
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """One in a folder of its own."""
+    return write_picture(tmp_path / "photos" / "photo.png")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of three pictures, the middle one broken."""
+    folder = tmp_path / "photos"
+    for number, name in enumerate(("a.png", "b.jpg", "c.png")):
+        write_picture(folder / name, number)
+    (folder / "b.jpg").write_bytes((folder / "b.jpg").read_bytes()[:200])
+    return folder
+
+
+def write_picture(path: Path, seed: int = 0) -> Path:
+    """Noise with a disc in it."""
+    y, x = np.mgrid[:60, :90]
+    pixels = np.random.default_rng(seed).integers(0, 80, (60, 90, 3), np.uint8)
+    pixels[(x - 40) ** 2 + (y - 30) ** 2 < 15**2] = (230, 200, 40)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def web(photo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a server of the photo's folder."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    handler = partial(QuietHandler, directory=str(photo.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass

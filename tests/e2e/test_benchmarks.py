@@ -1,0 +1,78 @@
+"""Every benchmark runs, at toy size, and both programs agree there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+THEIRS = "transformers float32"
+AUTOCAST = "transformers bf16 autocast"
+OURS = "segma float32"
+TOY = ("--variant", "sam_vit_demo", "--made-up", "--threads", "1", "--repeats", "1", "--warm-up", "0")
+
+pytestmark = pytest.mark.slow  # each starts three Python processes that import torch, one also transformers
+
+
+def test_encoder_agrees_in_float32_and_is_compared_with_autocast(repository: Path, tmp_path: Path) -> None:
+    text, saved = run(repository, tmp_path, "encoder")
+    row = saved["tables"]["encode"]
+    assert positive(row)
+    assert set(row[OURS]["times_as_fast_as"]) == {THEIRS, AUTOCAST}
+    lines = [line for line in text.splitlines() if line.startswith("largest difference")]
+    differences = {line.split("  ")[1]: float(line.split(": ")[1].split()[0]) for line in lines}
+    assert 0 < differences[OURS] < 1e-4 < differences[AUTOCAST]
+
+
+def test_click(repository: Path, tmp_path: Path) -> None:
+    text, saved = run(repository, tmp_path, "click", "--no-autocast", "--boxes", "3")
+    assert list(saved["tables"]) == [
+        "click, best mask",
+        "click, three masks",
+        "click, whole answer",
+        "3 boxes",
+    ]
+    assert all(positive(table) for table in saved["tables"].values())
+    overlaps = [
+        float(line.split("smallest IoU ")[1].split()[0]) for line in text.splitlines() if "IoU" in line
+    ]
+    assert len(overlaps) == 4
+    assert min(overlaps) > 0.99
+
+
+def test_everything(repository: Path, tmp_path: Path) -> None:
+    options = ("--no-autocast", "--points-per-side", "4")
+    _, saved = run(repository, tmp_path, "everything", *options)
+    tables = saved["tables"]
+    left = tables["left"]
+    assert left[OURS] == left[THEIRS]
+    numbers = list(left[OURS].values())
+    assert numbers[0] == 4 * 4 * 3
+    assert numbers == sorted(numbers, reverse=True)
+    assert numbers[-1] > 0
+    assert tables["agreement"][OURS]["box_pixels"] <= 1
+    assert positive(tables["everything"])
+
+
+def positive(table: dict[str, Any]) -> bool:
+    """Whether both programs took time and memory."""
+    rows = [table[OURS], table[THEIRS]]
+    return all(row["median"] > 0 and row["peak_bytes"] > 10**7 for row in rows)
+
+
+def run(repository: Path, folder: Path, name: str, *options: str) -> tuple[str, dict[str, Any]]:
+    """What a benchmark prints, and the file it saves."""
+    env = {**os.environ, "PYTHONPATH": str(repository / "src")}
+    command = [sys.executable, f"benchmarks/{name}.py", *TOY, "--save", str(folder), *options]
+    done = subprocess.run(command, cwd=repository, env=env, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    saved = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    assert saved["benchmark"] == name
+    assert saved["machine"]["processor"]
+    assert saved["commit"]
+    return done.stdout, saved
