@@ -146,6 +146,20 @@ def test_a_model_that_is_missing_ends_the_run(segma: Segma, photos: Path) -> Non
     assert (done.code, len(errors(done))) == (4, 1)
 
 
+def test_weights_of_another_size_and_the_note_on_their_origin(
+    segma: Segma, toy: Path, photo: Path, cache: Path
+) -> None:
+    cache.mkdir()
+    shutil.copy(toy, cache / "sam_vit_b_01ec64.pth")
+    done = segma("segment", photo, *POINT, "--model", "sam_vit_b")
+    assert done.code == 4
+    assert "info: " in done.err.splitlines()[0]
+    assert "its hash is unchecked" in done.err.splitlines()[0]
+    assert errors(done)[0].endswith("[model.mismatch]")
+    quiet = segma("segment", photo, *POINT, "--model", "sam_vit_b", "--quiet")
+    assert quiet.err.splitlines() == errors(done)
+
+
 def test_several_pictures_need_a_folder(segma: Segma, photos: Path, tmp_path: Path) -> None:
     done = segma("segment", photos, *POINT, "-o", tmp_path / "x.png")
     assert done.code == 2

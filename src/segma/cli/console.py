@@ -16,6 +16,8 @@ import typer
 from segma.cli.exits import SOME_FAILED, bug_line, error_line, exit_code
 from segma.errors import MemoryLimitError, SegmaError
 
+_DOWNLOADS = "segma.checkpoints.download"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Console:
@@ -56,23 +58,28 @@ class Console:
 
     @contextmanager
     def logging(self) -> Generator[None, None, None]:
-        """While this lasts, what segma logs is shown as far as the options ask for it."""
-        level = logging.WARNING
-        if self.quiet:
-            level = logging.ERROR
-        elif self.verbose or self.debug:
-            level = logging.DEBUG if self.debug else logging.INFO
+        """While this lasts, what segma logs is shown as far as the options ask for it.
+
+        What the download of weights has to say (their licence, say) is shown without being asked for.
+        """
+        level = logging.DEBUG if self.debug else logging.INFO if self.verbose else logging.WARNING
+        level = logging.ERROR if self.quiet else level
+        levels = {"segma": level, _DOWNLOADS: level if self.quiet else min(level, logging.INFO)}
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(_LowerCase("%(levelname)s: %(message)s"))
-        logger = logging.getLogger("segma")
-        before = logger.level
-        logger.addHandler(handler)
-        logger.setLevel(level)
+        logging.getLogger("segma").addHandler(handler)
+        before = {name: logging.getLogger(name).level for name in levels}
+        _set_levels(levels)
         try:
             yield
         finally:
-            logger.removeHandler(handler)
-            logger.setLevel(before)
+            logging.getLogger("segma").removeHandler(handler)
+            _set_levels(before)
+
+
+def _set_levels(levels: Mapping[str, int]) -> None:
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 class _LowerCase(logging.Formatter):
