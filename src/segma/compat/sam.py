@@ -30,7 +30,6 @@ from segma.geometry.transforms import Transform
 from segma.masks.mask import Box, Mask
 from segma.models.sam import layout
 from segma.models.sam.config import VARIANTS
-from segma.nn.two_way import ImageSide
 from segma.runtime import Runtime
 from segma.tasks.everything import EverythingConfig, segment_everything
 
@@ -216,10 +215,8 @@ class SamPredictor:
     ]:
         """The same for a batch of prompts, already in the model's frame, as tensors."""
         embedding = self._embedding()
-        if self._shared is None or self._shared[0] is not embedding:
-            self._shared = (embedding, self.model.share(embedding))
         asked = prompt_tensors(point_coords, point_labels, boxes, mask_input)
-        low_res, predicted_iou = self.model.answer(embedding, asked, multimask_output, self._shared[1])
+        low_res, predicted_iou = self.model.answer(embedding, asked, multimask_output)
         masks = self.model.postprocess_masks(low_res, self.input_size, self.original_size)
         return (masks if return_logits else masks > self.model.mask_threshold), predicted_iou, low_res
 
@@ -231,8 +228,6 @@ class SamPredictor:
         """Forget the picture."""
         self.is_image_set = False
         self.features = None
-        # What all prompts share, of the features it was made from: these may be set from outside.
-        self._shared: tuple[Tensor, ImageSide] | None = None
 
     def _embedding(self) -> Tensor:
         if not self.is_image_set or self.features is None:

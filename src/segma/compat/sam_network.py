@@ -186,10 +186,10 @@ class Sam(model.Sam):
         embedding: Float[Tensor, "1 dim h w"],
         asked: PromptTensors,
         multimask_output: bool,
-        shared: ImageSide | None = None,
     ) -> tuple[Float[Tensor, "batch masks side side"], Float[Tensor, "batch masks"]]:
         """Low-resolution logits and predicted IoU, float32, of prompts on one image, a few at a time."""
-        shared = shared or self.share(embedding)
+        # Not kept from call to call: scripts that train may have changed the weights.
+        shared = self.share(embedding) if asked.mask_logits is None else None
         numbers = range(1, self.mask_decoder.num_mask_tokens) if multimask_output else range(1)
         step = Runtime(device=str(self.device)).prompts_at_once
         parts = (asked.coords, asked.labels, asked.boxes, asked.mask_logits)
@@ -197,7 +197,7 @@ class Sam(model.Sam):
         logits: list[Tensor] = []
         qualities: list[Tensor] = []
         for start in range(0, batch, step):
-            few = PromptTensors(*(_few(part, start, step, batch) for part in parts))
+            few = PromptTensors(*(part if part is None else part[start : start + step] for part in parts))
             decoded = self.decode(embedding, few, shared)
             predicted_iou = decoded.predicted_iou[:, numbers.start : numbers.stop]
             pairs = _pairs(len(predicted_iou), numbers, self.device)
@@ -213,18 +213,15 @@ def prompt_tensors(
     boxes: Shaped[Tensor, "... 4"] | None,
     masks: Shaped[Tensor, "_ 1 side side"] | None,
 ) -> PromptTensors:
-    """Prompts of any number type, as the network takes them."""
+    """Prompts of any number type, as the network takes them; one mask may serve a whole batch."""
+    boxes = None if boxes is None else boxes.float().reshape(-1, 4)
+    batch = max((len(part) for part in (coords, boxes, masks) if part is not None), default=1)
     return PromptTensors(
         None if coords is None else coords.float(),
         None if labels is None else labels.long(),
-        None if boxes is None else boxes.float().reshape(-1, 4),
-        None if masks is None else masks.float(),
+        boxes,
+        None if masks is None else masks.float().expand(batch, -1, -1, -1),
     )
-
-
-def _few(part: Tensor | None, start: int, step: int, batch: int) -> Tensor | None:
-    """Some prompts of a batch; one mask may serve all of them."""
-    return None if part is None else part.expand(batch, *part.shape[1:])[start : start + step]
 
 
 def _pairs(batch: int, numbers: range, device: torch.device) -> tuple[Int[Tensor, " k"], Int[Tensor, " k"]]:

@@ -14,7 +14,7 @@ from segma.media.image import read_image
 from segma.models.interfaces import PromptTensors
 from segma.models.sam.config import VARIANTS
 from segma.models.sam.model import Sam
-from segma.runtime import Runtime
+from segma.runtime import Precision, Runtime
 from segma.tasks.segment import decode, encode
 
 # What "auto" has to keep: mean difference of logits by their standard deviation, and no pixel that changes
@@ -30,7 +30,7 @@ PROMPTS = {
 }
 
 
-def logits(variant: str, precision: str, image: np.ndarray) -> dict[str, torch.Tensor]:
+def logits(variant: str, precision: Precision, image: np.ndarray) -> dict[str, torch.Tensor]:
     with torch.device("meta"):
         model = Sam(VARIANTS[variant])
     fit(model, made_up_state(shapes_of(model)), "filled")

@@ -1,0 +1,50 @@
+"""A SAM of toy size under the original's names, and a picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy import ndarray
+
+from segma.checkpoints.fill import made_up_state
+from segma.checkpoints.match import fit, shapes_of
+from segma.compat.sam import Sam, SamPredictor
+from segma.models.sam.config import SamConfig
+
+
+@pytest.fixture
+def toy_config() -> SamConfig:
+    return SamConfig(
+        encoder_width=32,
+        encoder_depth=2,
+        encoder_heads=2,
+        encoder_mlp_dim=64,
+        global_blocks=(1,),
+        window_size=3,
+        image_size=64,
+        dim=32,
+        decoder_heads=4,
+        decoder_mlp_dim=64,
+        iou_hidden_dim=32,
+    )
+
+
+@pytest.fixture
+def sam(toy_config: SamConfig) -> Sam:
+    with torch.device("meta"):
+        network = Sam(toy_config)
+    fit(network, made_up_state(shapes_of(network)), "toy")
+    return network.eval()
+
+
+@pytest.fixture
+def picture() -> ndarray:
+    return np.random.default_rng(0).integers(0, 256, (48, 80, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def predictor(sam: Sam, picture: ndarray) -> SamPredictor:
+    predictor = SamPredictor(sam)
+    predictor.set_image(picture)
+    return predictor
