@@ -7,11 +7,14 @@ everything after the logits are float32 always (docs/decisions/0006-precision.md
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import cv2
 import torch
 from torch import nn
 
@@ -79,6 +82,9 @@ class Runtime:
         """
         if self.threads is not None:
             torch.set_num_threads(self.threads)
+            cv2.setNumThreads(self.threads)
+        if self.torch_device.type == "cpu":
+            keep_freed_memory()
         module.to(self.torch_device)
         parts: tuple[str, ...] = getattr(module, "low_precision", ())
         for name in parts:
@@ -107,6 +113,22 @@ def memory_errors() -> Generator[None]:
         if isinstance(error, MemoryLimitError) or not is_allocation:
             raise
         raise MemoryLimitError("memory.cpu", "Not enough main memory.", hint) from error
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep large freed blocks for the next request, process-wide; glibc only.
+
+    Otherwise each of the encoder's and decoder's temporary arrays (4 to 50 MB) goes back to the system and is
+    cleared page by page when it comes again: a fifth of everything mode's time
+    (docs/decisions/0010-memory-of-the-c-library.md). The peak stays what it was.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # musl has none
+        mallopt(mmap_threshold, 1 << 30)
+        mallopt(trim_threshold, (1 << 31) - 1)
 
 
 def _check_device(name: str) -> None:

@@ -94,8 +94,9 @@ class TokenAttention(nn.Module):
             return image + project(self.out_proj, self._attend(q.expand(len(k), -1, -1), k, v))
         k = self._split(self.k_proj(keys)) * self._scale
         if projected:
-            q = self._split(asking).permute(0, 2, 3, 1)
-            logits = k.transpose(1, 2).to(q.dtype) @ q
+            q = self._split(asking)[0].permute(1, 2, 0)  # (heads, d, cells)
+            rows = k.permute(2, 0, 1, 3).flatten(1, 2).to(q.dtype)  # (heads, batch * t, d)
+            logits = (rows @ q).view(self.num_heads, *keys.shape[:2], -1).transpose(0, 1)
         else:
             offset = torch.einsum("bthd,hd->bht", k, self.q_proj.bias.view(self.num_heads, -1))
             asked = torch.einsum("bthd,hdc->bhtc", k, self._by_head(self.q_proj.weight))
@@ -221,7 +222,8 @@ class TwoWayTransformer(nn.Module):
             position=position,
             keys=project(read.k_proj, keyed),
             values=project(read.v_proj, image),
-            queries=project(write.q_proj, keyed),
+            # Stored channel by channel: every prompt reads them head by head, cells side by side.
+            queries=project(write.q_proj, keyed).transpose(1, 2).contiguous().transpose(1, 2),
         )
 
     def forward(
