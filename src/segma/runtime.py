@@ -73,7 +73,7 @@ class Runtime:
 
         Few on a CPU, where their image sides (4 MB each) must stay in the cache; many on a GPU.
         """
-        return 2 if self.torch_device.type == "cpu" else 64
+        return 4 if self.torch_device.type == "cpu" else 64
 
     def place(self, module: nn.Module) -> None:
         """Move to the device and set the types.
