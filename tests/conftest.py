@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from segma.models.sam.config import SamConfig
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -41,3 +43,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="no GPU on this machine"))
+
+
+@pytest.fixture(scope="session")
+def toy_config() -> SamConfig:
+    """A SAM so small that it answers in milliseconds: one block of windows, one global."""
+    return SamConfig(
+        encoder_width=32,
+        encoder_depth=2,
+        encoder_heads=2,
+        encoder_mlp_dim=64,
+        global_blocks=(1,),
+        window_size=3,
+        image_size=64,
+        dim=32,
+        decoder_heads=4,
+        decoder_mlp_dim=64,
+        iou_hidden_dim=32,
+    )

@@ -86,21 +86,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def toy_module() -> Sam:
+def toy_module(toy_config: SamConfig) -> Sam:
     """A SAM so small that it answers in milliseconds; its weights follow from their names."""
-    config = SamConfig(
-        encoder_width=32,
-        encoder_depth=2,
-        encoder_heads=2,
-        encoder_mlp_dim=64,
-        global_blocks=(1,),
-        image_size=64,
-        dim=32,
-        decoder_heads=4,
-        decoder_mlp_dim=64,
-        iou_hidden_dim=32,
-    )
-    module = Sam(config)
+    module = Sam(toy_config)
     fit(module, made_up_state(shapes_of(module)), "toy")
     return module.eval()
 

@@ -124,22 +124,6 @@ def config(pauses: list[float]) -> DownloadConfig:
     return DownloadConfig(attempts=3, read_seconds=5.0, sleep=pauses.append, now=lambda: DAY)
 
 
-@pytest.fixture(scope="session")
-def toy_config() -> SamConfig:
-    return SamConfig(
-        encoder_width=32,
-        encoder_depth=2,
-        encoder_heads=2,
-        encoder_mlp_dim=64,
-        global_blocks=(1,),
-        image_size=64,
-        dim=32,
-        decoder_heads=4,
-        decoder_mlp_dim=64,
-        iou_hidden_dim=32,
-    )
-
-
 @pytest.fixture
 def toy_model(toy_config: SamConfig) -> Sam:
     module = Sam(toy_config)

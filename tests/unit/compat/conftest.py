@@ -14,23 +14,6 @@ from segma.models.sam.config import SamConfig
 
 
 @pytest.fixture
-def toy_config() -> SamConfig:
-    return SamConfig(
-        encoder_width=32,
-        encoder_depth=2,
-        encoder_heads=2,
-        encoder_mlp_dim=64,
-        global_blocks=(1,),
-        window_size=3,
-        image_size=64,
-        dim=32,
-        decoder_heads=4,
-        decoder_mlp_dim=64,
-        iou_hidden_dim=32,
-    )
-
-
-@pytest.fixture
 def sam(toy_config: SamConfig) -> Sam:
     with torch.device("meta"):
         network = Sam(toy_config)

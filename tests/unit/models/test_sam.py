@@ -16,20 +16,6 @@ from segma.models.sam.config import VARIANTS, SamConfig
 from segma.models.sam.model import Sam
 from segma.runtime import Runtime
 
-TOY = SamConfig(
-    encoder_width=32,
-    encoder_depth=2,
-    encoder_heads=2,
-    encoder_mlp_dim=64,
-    global_blocks=(1,),
-    window_size=3,
-    image_size=64,
-    dim=32,
-    decoder_heads=4,
-    decoder_mlp_dim=64,
-    iou_hidden_dim=32,
-)
-
 
 def made_up_sam(config: SamConfig) -> Sam:
     with torch.device("meta"):
@@ -39,8 +25,8 @@ def made_up_sam(config: SamConfig) -> Sam:
 
 
 @pytest.fixture
-def toy() -> Sam:
-    return made_up_sam(TOY)
+def toy(toy_config: SamConfig) -> Sam:
+    return made_up_sam(toy_config)
 
 
 def pixels(batch: int, size: int) -> Tensor:
