@@ -205,7 +205,7 @@ def test_progress_goes_up_to_the_end_and_never_down(painter: Any, picture: ndarr
     assert done == sorted(set(done)) and done[-1] == 80
 
 
-@pytest.mark.parametrize("after", [0, 6])
+@pytest.mark.parametrize("after", [0, 2 * CPU.prompts_at_once])
 def test_it_can_be_cancelled_at_any_time(painter: Any, picture: ndarray, after: int) -> None:
     cancel = threading.Event()
     if not after:
