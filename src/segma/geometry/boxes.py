@@ -1,4 +1,4 @@
-"""Boxes as arrays of x0, y0, x1, y1: area, overlap, suppression, clipping (numpy, pure).
+"""Boxes as arrays of x0, y0, x1, y1: area, overlap, suppression (numpy, pure).
 
 A box here is a rectangle of the plane: its area is (x1 - x0) * (y1 - y0), with nothing added. That is
 what SAM's own suppression ranks by, although the boxes of masks name the outermost pixels inside.
@@ -48,27 +48,6 @@ def nms(
         if stays[rank]:
             stays[rank + 1 :] &= ~(_iou_with_later(columns, areas, rank) > iou_threshold)
     return order[stays]
-
-
-def clip_boxes(boxes: Shaped[ndarray, "n 4"], size: tuple[int, int]) -> Float[ndarray, "n 4"]:
-    """Boxes with every corner moved into an image of `size` = (height, width): 0 to width, 0 to height."""
-    height, width = size
-    limit = np.array([width, height, width, height])
-    return np.clip(_floating(boxes), 0, limit).astype(_floating(boxes).dtype)
-
-
-def xyxy_to_xywh(boxes: Shaped[ndarray, "n 4"]) -> Float[ndarray, "n 4"]:
-    """x, y, width, height, where width = x1 - x0."""
-    boxes = _floating(boxes)
-    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
-
-
-def scale_boxes(
-    boxes: Shaped[ndarray, "n 4"], factors: tuple[float | int, float | int]
-) -> Float[ndarray, "n 4"]:
-    """Boxes with x times the first and y times the second factor."""
-    boxes = _floating(boxes)
-    return boxes * np.array([*factors, *factors], boxes.dtype)
 
 
 def _iou_with_later(

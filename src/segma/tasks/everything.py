@@ -228,7 +228,7 @@ class _Run:
             if _is_cut(box, crop, self.size):
                 self.counts["at_edge"] += 1
                 continue
-            found.low_res_logits.append(low_res_logits)
+            found.low_res_logits.append(low_res_logits.copy())  # a view would keep the whole batch
             found.boxes.append(box)
             found.predicted_iou.append(float(iou))
             found.stability.append(stability)
