@@ -6,11 +6,11 @@ gave them (candidates of a prompt: best first; everything mode: as suppression l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -226,6 +226,74 @@ class Prediction(Sequence[MaskRecord]):
     def _picture(self) -> UInt8[ndarray, "height width 3"]:
         """The image, or grey where the prediction came without it."""
         return self.image if self.image is not None else np.full((*self.size, 3), 128, np.uint8)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrackRecord:
+    """One object on one frame of a video.
+
+    `predicted_iou` and `object_score` (a logit: above 0 means there) are the model's own guesses; they are 1
+    and infinite for what a person drew or said. An anchor is a frame that a person made or confirmed.
+    """
+
+    compact: Mask
+    predicted_iou: float
+    object_score: float
+    stability_score: float | None = None
+    source: Literal["model", "person", "import"] = "model"
+    is_anchor: bool = False
+
+    @property
+    def is_present(self) -> bool:
+        """Whether the object is there to be seen."""
+        return self.object_score > 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrackFrame:
+    """All objects on one frame, by name; `time` in seconds from the start.
+
+    `image` is the frame itself, for drawing, and neither compared nor written to JSON.
+    """
+
+    index: int
+    time: float
+    size: tuple[int, int]
+    records: Mapping[str, TrackRecord]
+    image: UInt8[ndarray, "height width 3"] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def masks(self) -> dict[str, Mask]:
+        """The masks by name; `.dense()` gives the array."""
+        return {name: record.compact for name, record in self.records.items()}
+
+    @property
+    def quality(self) -> dict[str, float]:
+        """The predicted IoU by name."""
+        return {name: record.predicted_iou for name, record in self.records.items()}
+
+    def to_dict(self) -> dict[str, Any]:  # JSON
+        """JSON-ready, with the masks as COCO run lengths."""
+        objects = {
+            name: {
+                "segmentation": record.compact.to_coco(),
+                "box": list(record.compact.box),
+                "area": record.compact.area,
+                "predicted_iou": record.predicted_iou,
+                "present": record.is_present,
+                "source": record.source,
+                "anchor": record.is_anchor,
+            }
+            for name, record in self.records.items()
+        }
+        return {"frame": self.index, "time": self.time, "size": list(self.size), "objects": objects}
+
+    def plot(self, **options: Any) -> UInt8[ndarray, "height width 3"]:  # draw.overlay's own options
+        """The frame with the masks drawn over it, RGB. Options are those of `media.draw.overlay`."""
+        from segma.media import draw
+
+        picture = self.image if self.image is not None else np.full((*self.size, 3), 128, np.uint8)
+        return draw.overlay(picture, CompactMasks(self.masks.values(), self.size), **options)
 
 
 def _box(values: Sequence[float]) -> Box:

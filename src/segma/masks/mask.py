@@ -6,7 +6,7 @@ masks are equal when their pixels are; nothing here is ever changed in place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -188,3 +188,23 @@ class CompactMasks(Sequence[Mask]):
 
     def __repr__(self) -> str:
         return f"CompactMasks({len(self.items)} of {self.size[1]}x{self.size[0]})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Masklet:
+    """One object over frames: `masks` by frame index, in the order of the frames.
+
+    A frame that is not in `masks` was not annotated; an empty mask says that the object is not to be seen.
+    The mapping may read from a database as it is asked, so go through it frame by frame.
+    """
+
+    size: tuple[int, int]
+    masks: Mapping[int, Mask]
+
+    def dense(self, frame: int) -> Bool[ndarray, "height width"]:
+        """The pixels on one frame; none where it was not annotated."""
+        mask = self.masks.get(frame)
+        return np.zeros(self.size, bool) if mask is None else mask.dense()
+
+    def __len__(self) -> int:
+        return len(self.masks)

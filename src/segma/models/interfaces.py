@@ -6,10 +6,11 @@ input frame (pixels of the square input), after `tasks.preprocess` has scaled th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -26,6 +27,29 @@ class InputSpec:
     fit: Literal["pad", "stretch"]
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFeatures:
+    """What an encoder gives of an image, or of a batch.
+
+    `embedding` is the map that prompts ask; `fine` are maps of smaller strides that the mask head adds,
+    finest first (SAM 2 section 4), none in SAM. `fine` may have batch 1 beside an embedding for each object.
+    """
+
+    embedding: Float[Tensor, "batch dim h w"]
+    fine: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicChoice:
+    """When the single mask is unsure, the best of the ambiguous set stands in (SAM 2's decoder, inference).
+
+    Unsure: fewer than `threshold` of its pixels above -`offset` are above +`offset` (low-resolution logits).
+    """
+
+    offset: float = 0.05
+    threshold: float = 0.98
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +70,13 @@ class PromptTensors:
 class Decoded:
     """What the decoder knows before it draws a mask: a quality for each of its masks, cheaply.
 
-    `state` is the model's own, and only `render_masks` reads it.
+    `state` is the model's own, and only the model reads it. `object_score` above 0 says that the object is
+    there; None from models that do not tell.
     """
 
     predicted_iou: Float[Tensor, "batch masks"]
     state: Any  # each model's own tensors
+    object_score: Float[Tensor, " batch"] | None = None
 
 
 @runtime_checkable
@@ -62,28 +88,103 @@ class Promptable(Protocol):
 
     input_spec: InputSpec
     mask_threshold: float
+    dynamic_choice: DynamicChoice | None
+    """None: the single mask always stands."""
     low_precision: tuple[str, ...]
     """Submodules whose linear layers and convolutions may run in bfloat16 or float16."""
 
-    def encode_image(self, pixels: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch dim h w"]:
-        """The image embedding of normalised, padded pixels."""
+    def encode_image(self, pixels: Float[Tensor, "batch 3 size size"]) -> ImageFeatures:
+        """The features of normalised, padded pixels, ready to be asked."""
         ...
 
-    def share(self, embedding: Float[Tensor, "1 dim h w"]) -> Any:  # each model's own tensors
-        """What the decoder needs of an image whatever the prompt is: made once, passed to `decode`."""
+    def share(self, features: ImageFeatures) -> Any:  # each model's own tensors
+        """What the decoder needs of one image whatever the prompt is: made once, passed to `decode`."""
         ...
 
     def decode(
         self,
-        embedding: Float[Tensor, "1 dim h w"],
+        features: ImageFeatures,
         prompts: PromptTensors,
         shared: Any = None,  # what `share` gave
     ) -> Decoded:
-        """Qualities of all masks for all prompts on one image; no mask is drawn yet."""
+        """Qualities of all masks for all prompts; no mask is drawn yet.
+
+        The features are of one image, or of as many (conditioned) as there are prompts.
+        """
         ...
 
     def render_masks(
         self, decoded: Decoded, prompt_index: Int[Tensor, " k"], mask_index: Int[Tensor, " k"]
     ) -> Float[Tensor, "k side side"]:
         """Low-resolution logits, float32, of the (prompt, mask) pairs asked for."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemorySpec:
+    """How much the weights can remember: `num_recent` temporal codes of recent frames, `num_pointers`."""
+
+    num_recent: int = 6
+    num_pointers: int = 16
+    attends_others: bool = False
+    """Whether the weights were trained with pointers of the other objects."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryBank:
+    """What one object attends to on one frame (SAM 2 section 7 of the specification).
+
+    `maps` are memories in the order of attention, `rows` the temporal code of each: 0 the frame just before,
+    up to `num_recent` - 1; `num_recent` itself is that of conditioning frames; -1 none at all. A map may be
+    pooled (h and w of it a whole fraction of the grid): then its cells lie in the middle of those they stand
+    for. `distances` belong to `pointers`: frames from here in the direction of travel, over the longest
+    distance (a float, about -1..1). `others` are pointers of other objects on the frame before.
+    """
+
+    maps: tuple[Float[Tensor, "_ _ memory_dim"], ...]
+    rows: tuple[int, ...]
+    pointers: tuple[Float[Tensor, " dim"], ...] = ()
+    distances: tuple[float, ...] = ()
+    others: tuple[Float[Tensor, " dim"], ...] = ()
+
+
+@runtime_checkable
+class WithMemory(Promptable, Protocol):
+    """A promptable model that follows objects through a video: what `tasks.track` needs.
+
+    One frame is encoded once, for all objects. Per object the features are conditioned (by nothing on a first
+    prompted frame, else by its bank), decoded, and what was decided becomes a memory and a pointer.
+    """
+
+    memory_spec: MemorySpec
+
+    def encode_frame(self, pixels: Float[Tensor, "1 3 size size"]) -> ImageFeatures:
+        """The features of a frame before any object has conditioned them."""
+        ...
+
+    def condition_first(self, frame: ImageFeatures) -> ImageFeatures:
+        """The frame for an object that has no memory yet; `encode_image` is both steps."""
+        ...
+
+    def condition(self, frame: ImageFeatures, banks: Sequence[MemoryBank]) -> ImageFeatures:
+        """The frame as each object sees it (batch = objects). No bank may be empty of maps."""
+        ...
+
+    def pointers(
+        self, decoded: Decoded, mask_index: Int[Tensor, " batch"], present: Bool[Tensor, " batch"]
+    ) -> Float[Tensor, "batch dim"]:
+        """The object pointers of the masks chosen; the learned "no object" one where not `present`."""
+        ...
+
+    def reduce_masks(self, masks: Float[Tensor, "batch 1 size size"]) -> Float[Tensor, "batch 1 side side"]:
+        """Masks (0 or 1) of the input frame as mask prompts, by the learned reduction."""
+        ...
+
+    def encode_memory(
+        self,
+        frame: ImageFeatures,
+        masks: Float[Tensor, "batch 1 size size"],
+        present: Bool[Tensor, " batch"],
+    ) -> Float[Tensor, "batch h w memory_dim"]:
+        """Memories, float32, of an unconditioned frame and masks in 0..1 (one or many)."""
         ...

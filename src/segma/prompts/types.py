@@ -16,6 +16,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from segma.errors import PromptError
+from segma.masks.mask import Mask
 
 FOREGROUND, BACKGROUND = 1, 0
 
@@ -192,22 +193,10 @@ class PromptSet:
 
         `size` = (height, width); the image reaches from -0.5 to width - 0.5.
         """
-        height, width = size
-        for x, y in self.points.xy if self.points else ():
-            if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
-                raise PromptError(
-                    "prompt.outside",
-                    f"Point {_text((x, y))} is outside the image ({width}x{height}).",
-                    "Coordinates are pixels, x first.",
-                )
+        if self.points is not None:
+            check_points_inside(self.points, size)
         if self.box is not None:
-            x0, y0, x1, y1 = self.box.xyxy
-            if x1 < -0.5 or y1 < -0.5 or x0 > width - 0.5 or y0 > height - 0.5:
-                raise PromptError(
-                    "prompt.outside",
-                    f"Box {_text(self.box.xyxy)} is outside the image ({width}x{height}).",
-                    "Coordinates are pixels, x first.",
-                )
+            check_box_inside(self.box, size)
 
     def denormalized(self, size: tuple[int, int]) -> PromptSet:
         """Fractions of the picture, 0 its left and top edge, 1 its right and bottom edge, as pixels."""
@@ -219,6 +208,65 @@ class PromptSet:
         points = self.points and Points([pixels(*xy) for xy in self.points.xy], self.points.labels)
         box = self.box and Box(*pixels(self.box.x0, self.box.y0), *pixels(self.box.x1, self.box.y1))
         return PromptSet(points=points, box=box, mask=self.mask, text=self.text, embedding=self.embedding)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FramePrompt:
+    """All that a person says about one object on one frame of a video.
+
+    Points and box go together; a `mask` of the frame stands alone. Whether exclude points alone say enough
+    depends on what is known of the frame, so the session decides.
+    """
+
+    points: Points | None = None
+    box: Box | None = None
+    mask: Mask | None = None
+
+    def __post_init__(self) -> None:
+        if self.points is None and self.box is None and self.mask is None:
+            raise PromptError("prompt.empty", "No prompt given.", "Add a point, a box or a mask.")
+        if self.mask is not None and (self.points is not None or self.box is not None):
+            raise PromptError("prompt.shape", "A mask comes alone: clicks and boxes are other prompts.")
+
+    @property
+    def says_where(self) -> bool:
+        """Whether something is included, so that the prompt stands without an earlier mask."""
+        included = self.points is not None and FOREGROUND in self.points.labels
+        return self.box is not None or self.mask is not None or included
+
+    def check_inside(self, size: tuple[int, int]) -> None:
+        """Raise PromptError where a part does not belong on a frame of `size` = (height, width)."""
+        if self.mask is not None and self.mask.size != size:
+            found = f"{self.mask.size[1]}x{self.mask.size[0]}"
+            raise PromptError("prompt.shape", f"The mask is {found}, the video {size[1]}x{size[0]}.")
+        if self.points is not None:
+            check_points_inside(self.points, size)
+        if self.box is not None:
+            check_box_inside(self.box, size)
+
+
+def check_points_inside(points: Points, size: tuple[int, int]) -> None:
+    """Raise PromptError `prompt.outside` for a point outside an image of `size` = (height, width)."""
+    height, width = size
+    for x, y in points.xy:
+        if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
+            raise PromptError(
+                "prompt.outside",
+                f"Point {_text((x, y))} is outside the image ({width}x{height}).",
+                "Coordinates are pixels, x first.",
+            )
+
+
+def check_box_inside(box: Box, size: tuple[int, int]) -> None:
+    """Raise PromptError `prompt.outside` for a box all of which is outside the image."""
+    height, width = size
+    x0, y0, x1, y1 = box.xyxy
+    if x1 < -0.5 or y1 < -0.5 or x0 > width - 0.5 or y0 > height - 0.5:
+        raise PromptError(
+            "prompt.outside",
+            f"Box {_text(box.xyxy)} is outside the image ({width}x{height}).",
+            "Coordinates are pixels, x first.",
+        )
 
 
 def _floats(values: Iterable[object] | ndarray, what: str) -> Float[ndarray, ...]:
