@@ -63,7 +63,7 @@ def encoder(variant: str, precision: Precision, image: ndarray) -> dict[str, Tas
     """`encode_image` of the pixels that both programs get."""
     network, runtime = network_of(variant, precision)
     pixels, _ = image_to_model(image, network.input_spec, runtime.torch_device)
-    run = torch.inference_mode()(lambda: network.encode_image(pixels))
+    run = torch.inference_mode()(lambda: network.encode_image(pixels).embedding)
     return {"encode": Task(run=run, summary=lambda found: found.float().numpy())}
 
 

@@ -165,7 +165,7 @@ class SamPredictor:
         self.reset_image()
         self.original_size = (int(original_image_size[0]), int(original_image_size[1]))
         self.input_size = shape[2:]
-        self.features = self.model.encode_image(self.model.preprocess(transformed_image))
+        self.features = self.model.encode_image(self.model.preprocess(transformed_image)).embedding
         self.is_image_set = True
 
     def predict(

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from segma.models.interfaces import PromptTensors
+from segma.models.interfaces import ImageFeatures, PromptTensors
 from segma.models.sam import mask_decoder, model
 from segma.models.sam.config import SamConfig
 from segma.nn import prompt_encoder
@@ -172,7 +172,7 @@ class Sam(model.Sam):
         """
         pixels = torch.stack([self.preprocess(picture["image"]) for picture in batched_input])
         answers: list[dict[str, Tensor]] = []
-        for picture, embedding in zip(batched_input, self.encode_image(pixels), strict=True):
+        for picture, embedding in zip(batched_input, self.encode_image(pixels).embedding, strict=True):
             names = ("point_coords", "point_labels", "boxes", "mask_inputs")
             asked = prompt_tensors(*(picture.get(name) for name in names))
             low_res, predicted_iou = self.answer(embedding[None], asked, multimask_output)
@@ -189,7 +189,8 @@ class Sam(model.Sam):
     ) -> tuple[Float[Tensor, "batch masks side side"], Float[Tensor, "batch masks"]]:
         """Low-resolution logits and predicted IoU, float32, of prompts on one image, a few at a time."""
         # Not kept from call to call: scripts that train may have changed the weights.
-        shared = self.share(embedding) if asked.mask_logits is None else None
+        features = ImageFeatures(embedding)
+        shared = self.share(features) if asked.mask_logits is None else None
         numbers = range(1, self.mask_decoder.num_mask_tokens) if multimask_output else range(1)
         step = Runtime(device=str(self.device)).prompts_at_once
         parts = (asked.coords, asked.labels, asked.boxes, asked.mask_logits)
@@ -198,7 +199,7 @@ class Sam(model.Sam):
         qualities: list[Tensor] = []
         for start in range(0, batch, step):
             few = PromptTensors(*(part if part is None else part[start : start + step] for part in parts))
-            decoded = self.decode(embedding, few, shared)
+            decoded = self.decode(features, few, shared)
             predicted_iou = decoded.predicted_iou[:, numbers.start : numbers.stop]
             pairs = _pairs(len(predicted_iou), numbers, self.device)
             drawn = self.render_masks(decoded, *pairs)

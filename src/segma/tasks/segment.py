@@ -15,16 +15,16 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
-from torch import Tensor
 
 from segma.errors import PromptError
 from segma.geometry.transforms import Transform
 from segma.masks.mask import Mask
-from segma.models.interfaces import Decoded, Promptable, PromptTensors
+from segma.models.interfaces import Decoded, ImageFeatures, Promptable, PromptTensors
 from segma.prompts.types import MaskPrompt, PromptSet
 from segma.results import MaskRecord, Prediction
 from segma.runtime import Runtime, memory_errors
 from segma.tasks import postprocess
+from segma.tasks.choice import single_masks
 from segma.tasks.preprocess import alike, image_to_model, mask_prompt, pack_prompts
 
 
@@ -32,7 +32,7 @@ from segma.tasks.preprocess import alike, image_to_model, mask_prompt, pack_prom
 class EncodedImage:
     """What the network knows of one image; made by `encode`, read by every question."""
 
-    embedding: Float[Tensor, "1 dim h w"]
+    features: ImageFeatures
     shared: Any  # each model's own tensors, see models.interfaces
     transform: Transform
 
@@ -138,6 +138,8 @@ class ImageSession:
         """The answers to one prompt of a decoded batch, best first."""
         predicted_iou = decoded.predicted_iou[row].float().cpu().numpy()
         order = postprocess.candidate_order(predicted_iou, prompt, candidates)
+        if list(order) == [0]:
+            order = [int(single_masks(self.model, decoded)[row])]
         chosen = torch.tensor(order, device=decoded.predicted_iou.device)
         drawn = self.model.render_masks(decoded, torch.full_like(chosen, row), chosen).cpu().numpy()
         records: list[MaskRecord] = []
@@ -181,10 +183,10 @@ def encode(model: Promptable, image: UInt8[ndarray, "height width 3"], runtime: 
     """The embedding of an image. Raises MemoryLimitError."""
     with memory_errors(), torch.inference_mode():
         pixels, transform = image_to_model(image, model.input_spec, runtime.torch_device)
-        embedding = model.encode_image(pixels)
-        return EncodedImage(embedding=embedding, shared=model.share(embedding), transform=transform)
+        features = model.encode_image(pixels)
+        return EncodedImage(features=features, shared=model.share(features), transform=transform)
 
 
 def decode(model: Promptable, encoded: EncodedImage, tensors: PromptTensors) -> Decoded:
     """Qualities of all masks of a batch of prompts on an encoded image."""
-    return model.decode(encoded.embedding, tensors, encoded.shared)
+    return model.decode(encoded.features, tensors, encoded.shared)

@@ -24,6 +24,7 @@ from segma.checkpoints.match import fit, shapes_of
 from segma.compat import sam as compat
 from segma.geometry.transforms import Transform
 from segma.media.image import read_image
+from segma.models.interfaces import ImageFeatures
 from segma.models.sam.config import VARIANTS
 from segma.models.sam.model import Sam
 from segma.prompts.types import Box, MaskPrompt, Points, PromptSet
@@ -198,11 +199,11 @@ def filled(kind: type[Network], state: dict[str, Tensor]) -> Network:
 def remembering(network: Network, embeddings: dict[int, Tensor]) -> Network:
     """The network, which looks up what any network of the session has encoded."""
 
-    def encode_image(pixels: Tensor) -> Tensor:
+    def encode_image(pixels: Tensor) -> ImageFeatures:
         for one in pixels:
             if checksum(one) not in embeddings:
                 embeddings[checksum(one)] = network.image_encoder(one[None])
-        return torch.cat([embeddings[checksum(one)] for one in pixels])
+        return ImageFeatures(torch.cat([embeddings[checksum(one)] for one in pixels]))
 
     network.__dict__["encode_image"] = encode_image
     return network
@@ -227,8 +228,9 @@ def case(
     handles = [module.register_forward_hook(keep(taps, key)) for key, module in modules.items()]
     pixels, transform = image_to_model(image, network.input_spec, Runtime(device="cpu").torch_device)
     with torch.inference_mode():
-        embedding = embeddings[checksum(pixels[0])] = network.image_encoder(pixels)
-        shared = network.share(embedding)
+        embeddings[checksum(pixels[0])] = network.image_encoder(pixels)
+        features = ImageFeatures(embeddings[checksum(pixels[0])])
+        shared = network.share(features)
     for handle in handles:
         handle.remove()
     return Case(
@@ -237,7 +239,7 @@ def case(
         golden=golden,
         prompts=prompts,
         pixels=pixels,
-        encoded=EncodedImage(embedding=embedding, shared=shared, transform=transform),
+        encoded=EncodedImage(features=features, shared=shared, transform=transform),
         taps=taps,
     )
 

@@ -44,7 +44,7 @@ def test_the_blocks_of_the_encoder(each: Any, tolerance: Any, tap: str) -> None:
 
 
 def test_the_image_embedding(each: Any, tolerance: Any) -> None:
-    embedding = each.encoded.embedding[0]
+    embedding = each.encoded.features.embedding[0]
     assert embedding.shape == (256, 64, 64)
     assert furthest(embedding[::4, ::7, ::7], each.golden["embed_sub"]) <= tolerance.embedding
     assert furthest(embedding.mean((1, 2)), each.golden["embed_ch_mean"]) <= tolerance.embedding

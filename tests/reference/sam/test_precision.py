@@ -37,7 +37,7 @@ def logits(variant: str, precision: Precision, image: np.ndarray) -> dict[str, t
     runtime = Runtime(device="cpu", precision=precision)
     runtime.place(model.eval().requires_grad_(False))
     encoded = encode(model, image, runtime)
-    assert encoded.embedding.dtype == runtime.dtype
+    assert encoded.features.embedding.dtype == runtime.dtype
     every = torch.arange(4)
     with torch.inference_mode():
         decoded = {name: decode(model, encoded, prompt) for name, prompt in PROMPTS.items()}

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 from numpy import ndarray
-from torch import Tensor
 
-from segma.models.interfaces import PromptTensors
+from segma.models.interfaces import ImageFeatures, PromptTensors
 from segma.tasks import postprocess
 from segma.tasks.preprocess import pack_prompts
 from segma.tasks.segment import ImageSession, decode
@@ -114,12 +113,12 @@ def test_a_session_answers_with_the_official_masks(each: Any, vit_b: Any, tolera
 def test_bfloat16_gives_nearly_the_same_masks(synthetic: Any, vit_b: Any, tolerances: Any) -> None:
     """The decoder's image side in bfloat16, from the float32 embedding; the encoder's has its own test."""
     tolerance = tolerances[torch.bfloat16]
-    embedding: Tensor = synthetic.encoded.embedding.bfloat16()
+    features = ImageFeatures(synthetic.encoded.features.embedding.bfloat16())
     for key in ("p1", "box", "mask"):
         device = torch.device("cpu")
         tensors = pack_prompts(synthetic.prompts[key], synthetic.transform, vit_b.input_spec, device)
         with torch.inference_mode():
-            decoded = vit_b.decode(embedding, tensors, vit_b.share(embedding))
+            decoded = vit_b.decode(features, tensors, vit_b.share(features))
             drawn = vit_b.render_masks(decoded, torch.zeros(4, dtype=torch.long), torch.arange(4))
         assert drawn.dtype == torch.float32
         golden = synthetic.golden[f"{key}_low_bits"][0]

@@ -37,12 +37,12 @@ def test_the_larger_networks_agree_with_transformers(name: str, shared: Path, to
     fit(ours, state, name)
     pixels, transform = image_to_model(image, ours.input_spec, Runtime(device="cpu").torch_device)
     with torch.inference_mode():
-        embedding = ours.eval().encode_image(pixels)
+        features = ours.eval().encode_image(pixels)
         theirs = transformers_network(name, state)
         expected = theirs.vision_encoder(pixels).last_hidden_state
-        assert (embedding - expected).abs().max() <= tolerance.embedding
+        assert (features.embedding - expected).abs().max() <= tolerance.embedding
         for prompts in asked(torch.tensor(transform.scale, dtype=torch.float32)):
-            decoded = ours.decode(embedding, prompts)
+            decoded = ours.decode(features, prompts)
             pairs = torch.zeros(4, dtype=torch.long), torch.arange(4)
             logits, predicted_iou = decode_theirs(theirs, expected, prompts)
             assert (ours.render_masks(decoded, *pairs) - logits).abs().max() <= tolerance.logits

@@ -80,10 +80,10 @@ def test_transformers_loads_the_folder_and_agrees(
             input_labels=torch.ones(1, 1, 1, dtype=torch.long),
         )
         prompts = PromptTensors(coords=click[None], labels=torch.tensor([[1]]))
-        embedding = toy_model.encode_image(pixels)
-        decoded = toy_model.decode(embedding, prompts)
+        features = toy_model.encode_image(pixels)
+        decoded = toy_model.decode(features, prompts)
         masks = toy_model.render_masks(decoded, torch.zeros(3, dtype=torch.long), torch.arange(1, 4))
-    torch.testing.assert_close(theirs.get_image_embeddings(pixels), embedding, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(theirs.get_image_embeddings(pixels), features.embedding, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(out.pred_masks[0, 0], masks, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(out.iou_scores[0, 0], decoded.predicted_iou[0, 1:], atol=1e-5, rtol=1e-5)
 

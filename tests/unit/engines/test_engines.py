@@ -30,7 +30,7 @@ import segma
 pixels = torch.linspace(-1, 1, 3 * 1024 * 1024).view(1, 3, 1024, 1024)
 plain, other = (segma.load(device="cpu", engine=name).network for name in ("eager", sys.argv[1]))
 with torch.inference_mode():
-    print((plain.encode_image(pixels) - other.encode_image(pixels)).abs().max().item())
+    print((plain.encode_image(pixels).embedding - other.encode_image(pixels).embedding).abs().max().item())
 """
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from segma.evaluation.protocols import speed
 from segma.evaluation.protocols.speed import SpeedRow, Timing
-from segma.models.interfaces import Decoded, InputSpec, PromptTensors
+from segma.models.interfaces import Decoded, ImageFeatures, InputSpec, PromptTensors
 from segma.runtime import Runtime
 
 
@@ -25,16 +25,17 @@ class Disc:
 
     input_spec = InputSpec(size=64, mask_size=16, fit="pad")
     mask_threshold = 0.0
+    dynamic_choice = None
     low_precision: tuple[str, ...] = ()
 
-    def encode_image(self, pixels: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch dim h w"]:
-        return pixels[:, :, ::16, ::16]
+    def encode_image(self, pixels: Float[Tensor, "batch 3 size size"]) -> ImageFeatures:
+        return ImageFeatures(pixels[:, :, ::16, ::16])
 
-    def share(self, embedding: Float[Tensor, "1 dim h w"]) -> None:
+    def share(self, features: ImageFeatures) -> None:
         return None
 
     def decode(
-        self, embedding: Float[Tensor, "1 dim h w"], prompts: PromptTensors, shared: None = None
+        self, features: ImageFeatures, prompts: PromptTensors, shared: None = None
     ) -> Decoded:
         assert prompts.coords is not None
         centres = prompts.coords[:, 0] / 4

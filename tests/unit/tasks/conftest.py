@@ -12,7 +12,7 @@ import torch
 from numpy import ndarray
 from torch import Tensor
 
-from segma.models.interfaces import Decoded, InputSpec, PromptTensors
+from segma.models.interfaces import Decoded, DynamicChoice, ImageFeatures, InputSpec, PromptTensors
 
 
 @dataclass
@@ -31,6 +31,7 @@ class Painter:
     size: int = 128
     low_precision: tuple[str, ...] = ()
     mask_threshold: float = 0.0
+    dynamic_choice: DynamicChoice | None = None
     encoded: int = 0
     drawn: int = 0
     asked: list[PromptTensors] = field(default_factory=list)
@@ -41,14 +42,14 @@ class Painter:
     def __post_init__(self) -> None:
         self.input_spec = InputSpec(size=self.size, mask_size=self.size // 4, fit="pad")
 
-    def encode_image(self, pixels: Tensor) -> Tensor:
+    def encode_image(self, pixels: Tensor) -> ImageFeatures:
         self.encoded += 1
-        return pixels.mean((2, 3), keepdim=True)
+        return ImageFeatures(pixels.mean((2, 3), keepdim=True))
 
-    def share(self, embedding: Tensor) -> None:
+    def share(self, features: ImageFeatures) -> None:
         return None
 
-    def decode(self, embedding: Tensor, prompts: PromptTensors, shared: None = None) -> Decoded:
+    def decode(self, features: ImageFeatures, prompts: PromptTensors, shared: None = None) -> Decoded:
         assert self.busy.acquire(blocking=False), "two threads in one model"
         time.sleep(self.seconds)
         self.asked.append(prompts)

@@ -204,7 +204,7 @@ def bench_rows(
 
 def _encode(network: Promptable, image: UInt8[ndarray, "height width 3"], runtime: Runtime) -> float:
     """One number of the embedding: reading it waits for a device that works on its own."""
-    return float(encode(network, image, runtime).embedding[0, 0, 0, 0])
+    return float(encode(network, image, runtime).features.embedding[0, 0, 0, 0])
 
 
 def _processor_lines(key: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from segma.models.interfaces import Decoded, InputSpec, PromptTensors
+from segma.models.interfaces import Decoded, DynamicChoice, ImageFeatures, InputSpec, PromptTensors
 from segma.models.sam.config import SamConfig
 from segma.models.sam.mask_decoder import MaskDecoder, MaskState
 from segma.nn.backbones.sam_vit import SamVit
@@ -17,6 +17,7 @@ class Sam(nn.Module):
     """Segment Anything (arXiv 2304.02643), satisfying `models.interfaces.Promptable`."""
 
     mask_threshold: float = 0.0
+    dynamic_choice: DynamicChoice | None = None
     low_precision: tuple[str, ...] = ("image_encoder",)
 
     def __init__(self, config: SamConfig) -> None:
@@ -40,25 +41,27 @@ class Sam(nn.Module):
         )
         self.mask_decoder = MaskDecoder(config)
 
-    def encode_image(self, pixels: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch dim h w"]:
+    def encode_image(self, pixels: Float[Tensor, "batch 3 size size"]) -> ImageFeatures:
         """The image embedding of normalised, padded pixels, in the type of the encoder's layers."""
-        return self.image_encoder(pixels)
+        return ImageFeatures(self.image_encoder(pixels))
 
-    def share(self, embedding: Float[Tensor, "1 dim h w"]) -> ImageSide:
+    def share(self, features: ImageFeatures) -> ImageSide:
         """The image as the decoder sees it when no mask is given: made once, asked often."""
+        embedding = features.embedding
         image = _rows(embedding) + self.prompt_encoder.no_mask_embed.weight.to(embedding.dtype)
         return self.mask_decoder.transformer.share(image, self._position(embedding))
 
     def decode(
         self,
-        embedding: Float[Tensor, "1 dim h w"],
+        features: ImageFeatures,
         prompts: PromptTensors,
         shared: ImageSide | None = None,
     ) -> Decoded:
-        """Predicted IoU of the four masks of every prompt on one image. `shared` = `share(embedding)`."""
+        """Predicted IoU of the four masks of every prompt on one image. `shared` = `share(features)`."""
+        embedding = features.embedding
         sparse = self.prompt_encoder.sparse(prompts.coords, prompts.labels, prompts.boxes, prompts.embeddings)
         if prompts.mask_logits is None:
-            side = shared or self.share(embedding)
+            side = shared or self.share(features)
         else:
             dense = self.prompt_encoder.encode_masks(prompts.mask_logits).to(embedding.dtype)
             side = ImageSide(image=_rows(embedding) + dense, position=self._position(embedding))
