@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
+from segma.errors import InputError
 from segma.prompts.types import FramePrompt
 from segma.results import TrackRecord
 
 Presence = Literal["unknown", "candidate", "present", "absent"]
+PresenceRange = tuple[int, int, Presence]
+"""First frame, last frame (inclusive), and what a person said of them."""
 Reason = Literal["new", "fix", "import", "auto"]
 RunState = Literal["running", "done", "stopped"]
 
@@ -46,9 +49,10 @@ class Run:
     reason: Reason
     state: RunState = "running"
     reached: int | None = None
-    """The last frame whose masks are kept."""
+    """The furthest frame, in the run's direction, whose masks are kept."""
 
 
+@runtime_checkable
 class TrackKeeper(Protocol):
     """Keeps objects, prompts, presence, masks in versions, and runs.
 
@@ -83,7 +87,11 @@ class TrackKeeper(Protocol):
         ...
 
     def put(self, run: Run, object_id: int, frame: int, record: TrackRecord) -> None:
-        """A frame of the run's version."""
+        """A frame of the run's version.
+
+        Frames come about in the order of the run, the objects of a frame together. The same record again changes
+        nothing; another one raises StoreError `db.conflict`, since masks are never changed in place.
+        """
         ...
 
     def end(self, run: Run, state: RunState) -> None:
@@ -109,3 +117,31 @@ class TrackKeeper(Protocol):
     def load_state(self, name: str) -> bytes | None:
         """What `save_state` kept under this name; None when it is gone."""
         ...
+
+
+def paint_presence(
+    ranges: tuple[PresenceRange, ...], first: int, last: int, state: Presence
+) -> tuple[PresenceRange, ...]:
+    """`ranges` after a person says `state` of frames `first` to `last`: the newest word counts.
+
+    The result is sorted and without overlaps; touching ranges of one state are joined, "unknown" is left out.
+    Raises InputError where `last` comes before `first`.
+
+    >>> paint_presence(((0, 9, "absent"),), 4, 5, "present")
+    ((0, 3, 'absent'), (4, 5, 'present'), (6, 9, 'absent'))
+    """
+    if not 0 <= first <= last:
+        raise InputError("input.value", f"There are no frames {first} to {last}: the first one comes first.")
+    rest: list[PresenceRange] = [] if state == "unknown" else [(first, last, state)]
+    for start, end, said in ranges:
+        if start < first:
+            rest.append((start, min(end, first - 1), said))
+        if end > last:
+            rest.append((max(start, last + 1), end, said))
+    joined: list[PresenceRange] = []
+    for start, end, said in sorted(rest):
+        if joined and joined[-1][2] == said and joined[-1][1] + 1 == start:
+            joined[-1] = (joined[-1][0], end, said)
+        else:
+            joined.append((start, end, said))
+    return tuple(joined)

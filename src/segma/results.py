@@ -233,7 +233,7 @@ class TrackRecord:
     """One object on one frame of a video.
 
     `predicted_iou` and `object_score` (a logit: above 0 means there) are the model's own guesses; they are 1
-    and infinite for what a person drew or said. An anchor is a frame that a person made or confirmed.
+    and 10 or -10 for what a person drew or said. An anchor is a frame that a person made or confirmed.
     """
 
     compact: Mask

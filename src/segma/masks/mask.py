@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import overload
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Integer
 from numpy import ndarray
 
 from segma.errors import FormatError
@@ -75,26 +75,8 @@ class Mask:
     @classmethod
     def from_coco(cls, data: CocoRle) -> Mask:
         """The mask of COCO's run-length object. Raises FormatError where it is none."""
-        try:
-            height, width = (int(v) for v in data["size"])
-            counts = data["counts"]
-            numbers = (
-                rle.runs(counts.encode() if isinstance(counts, str) else counts)
-                if isinstance(counts, str | bytes)
-                else rle.listed(counts)
-            )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise FormatError("format.bad", f"run lengths cannot be read: {error}.") from error
-        total = int(numbers.sum()) if numbers.size else 0
-        if height < 0 or width < 0 or height * width > 10**9:
-            raise FormatError("format.bad", f"a mask claims {width}x{height} pixels.")
-        most = height * width  # no run is longer: that also keeps their sum from wrapping round
-        bad = numbers.size and (numbers.min() < 0 or numbers.max() > most)
-        if bad or total != most:
-            raise FormatError(
-                "format.bad", f"rle sums to {total}, image is {width}x{height} = {height * width}."
-            )
-        return cls.from_dense(rle.decode(rle.compress(numbers, (height, width)), (height, width)))
+        numbers, size = coco_runs(data)
+        return cls.from_dense(rle.decode(rle.compress(numbers, size), size))
 
     def dense(self) -> Bool[ndarray, "height width"]:
         """The boolean array, made anew on every call."""
@@ -141,6 +123,54 @@ class Mask:
     def __repr__(self) -> str:
         x0, y0, x1, y1 = self.box
         return f"Mask({self.size[1]}x{self.size[0]}, area {self.area}, box {x0:g},{y0:g},{x1:g},{y1:g})"
+
+
+def coco_runs(data: CocoRle) -> tuple[Integer[ndarray, " runs"], tuple[int, int]]:
+    """Run lengths, background first, and size of COCO's object; nothing is decoded. Raises FormatError."""
+    try:
+        height, width = (int(v) for v in data["size"])
+        counts = data["counts"]
+        numbers = (
+            rle.runs(counts.encode() if isinstance(counts, str) else counts)
+            if isinstance(counts, str | bytes)
+            else rle.listed(counts)
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise FormatError("format.bad", f"run lengths cannot be read: {error}.") from error
+    total = int(numbers.sum()) if numbers.size else 0
+    if height < 0 or width < 0 or height * width > 10**9:
+        raise FormatError("format.bad", f"a mask claims {width}x{height} pixels.")
+    most = height * width  # no run is longer: that also keeps their sum from wrapping round
+    bad = numbers.size and (numbers.min() < 0 or numbers.max() > most)
+    if bad or total != most:
+        raise FormatError("format.bad", f"rle sums to {total}, image is {width}x{height} = {height * width}.")
+    return numbers, (height, width)
+
+
+def mask_iou(a: Mask, b: Mask) -> float:
+    """Intersection over union of two masks of one size; 1 where both are empty.
+
+    >>> import numpy as np
+    >>> mask_iou(Mask.from_dense(np.eye(2, dtype=bool)), Mask.from_dense(np.ones((2, 2), bool)))
+    0.5
+    """
+    total = a.area + b.area
+    if not total:
+        return 1.0
+    top, left = (max(x, y) for x, y in zip(a.offset, b.offset, strict=True))
+    bottom, right = (
+        min(a.offset[axis] + a.crop_size[axis], b.offset[axis] + b.crop_size[axis]) for axis in (0, 1)
+    )
+    if bottom <= top or right <= left:
+        return 0.0
+    first, second = (
+        each.crop()[
+            top - each.offset[0] : bottom - each.offset[0], left - each.offset[1] : right - each.offset[1]
+        ]
+        for each in (a, b)
+    )
+    shared = int(np.count_nonzero(first & second))
+    return shared / (total - shared)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,153 @@
+"""What the network does for a tracking session: on a prompted frame, on a tracked one, and to remember.
+
+Tensors in, `FrameMemory` out; nothing here knows of other frames than the one it works on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from segma.masks.mask import Mask
+from segma.models.interfaces import Decoded, ImageFeatures, MemoryBank, PromptTensors, WithMemory
+from segma.prompts.types import FramePrompt
+from segma.tasks.choice import best_of_three, single_masks
+from segma.tasks.postprocess import to_image_size
+from segma.tasks.preprocess import pack_frame_prompt
+from segma.tasks.track_state import ABSENT_LOGIT, EncodedFrame, FrameMemory
+
+_CLAMP = 32.0  # earlier logits that are fed back stay within this
+_CERTAIN = 10.0  # the logit of a mask that a person gave
+_FILLED = 0.1  # the logit of a filled hole
+
+
+def prompted(
+    model: WithMemory,
+    frame: EncodedFrame,
+    features: ImageFeatures,
+    prompt: FramePrompt,
+    previous: Float[Tensor, "side side"] | None,
+) -> FrameMemory:
+    """The answer to points and a box on a frame.
+
+    `features` are conditioned; `previous` are earlier logits of the object on this frame.
+    """
+    clamped = None if previous is None else previous.clamp(-_CLAMP, _CLAMP)
+    asked = pack_frame_prompt(prompt, clamped, frame.transform, features.embedding.device)
+    decoded = model.decode(features, asked)
+    clicks = (len(prompt.points) if prompt.points else 0) + (2 if prompt.box else 0)
+    single = clicks > 1
+    index = single_masks(model, decoded) if single else best_of_three(decoded)
+    return memories_of(model, decoded, index, torch.zeros_like(index) if single else index)[0]
+
+
+def masked(model: WithMemory, frame: EncodedFrame, mask: Mask) -> FrameMemory:
+    """The answer to a mask on a frame is that mask; the network only makes its pointer (section 4)."""
+    size, side = model.input_spec.size, model.input_spec.mask_size
+    device = frame.features.embedding.device
+    dense = torch.as_tensor(mask.dense(), device=device).float()[None, None]
+    whole = (_resized(dense, size) >= 0.5).float()
+    low = _resized(whole * (2 * _CERTAIN) - _CERTAIN, side)[0, 0]
+    decoded = model.decode(frame.features, PromptTensors(mask_logits=model.reduce_masks(whole)))
+    assert decoded.object_score is not None
+    is_there = whole.flatten(1).any(1)
+    index = torch.zeros(1, dtype=torch.long, device=device)
+    pointer = model.pointers(decoded, index, is_there & (decoded.object_score > 0))[0]
+    score = _CERTAIN if bool(is_there) else -_CERTAIN
+    return FrameMemory(low, 1.0, score, pointer)
+
+
+def tracked(
+    model: WithMemory, frame: EncodedFrame, banks: Sequence[MemoryBank]
+) -> tuple[Decoded, Int[Tensor, " batch"]]:
+    """Every object's frame, conditioned by its bank and decoded without prompts; and each best mask."""
+    features = model.condition(frame.features, banks)
+    device = features.embedding.device
+    coords = torch.zeros(len(banks), 1, 2, device=device)
+    nothing = torch.full((len(banks), 1), -1, device=device)
+    decoded = model.decode(features, PromptTensors(coords=coords, labels=nothing))
+    return decoded, best_of_three(decoded)
+
+
+def memories_of(
+    model: WithMemory,
+    decoded: Decoded,
+    mask_index: Int[Tensor, " batch"],
+    pointer_index: Int[Tensor, " batch"],
+) -> list[FrameMemory]:
+    """What was decided for every object of a batch, its spatial memory still to come."""
+    assert decoded.object_score is not None
+    rows = torch.arange(len(mask_index), device=mask_index.device)
+    logits = model.render_masks(decoded, rows, mask_index)
+    present = decoded.object_score > 0
+    logits = torch.where(present[:, None, None], logits, torch.full_like(logits, ABSENT_LOGIT))
+    pointers = model.pointers(decoded, pointer_index, present)
+    iou = decoded.predicted_iou.gather(1, mask_index[:, None])[:, 0].float().cpu().numpy()
+    scores = decoded.object_score.float().cpu().numpy()
+    return [
+        FrameMemory(logits[row], float(iou[row]), float(scores[row]), pointers[row])
+        for row in range(len(mask_index))
+    ]
+
+
+def remember(
+    model: WithMemory, frame: EncodedFrame, memories: Sequence[FrameMemory], *, binarize: bool
+) -> None:
+    """Give every memory its spatial part, rounded to bfloat16 as SAM 2 stores it."""
+    if not memories:
+        return
+    size = model.input_spec.size
+    logits = torch.stack([memory.low_res_logits for memory in memories])[:, None]
+    whole = F.interpolate(logits, (size, size), mode="bilinear", align_corners=False)
+    masks = (whole > 0).float() if binarize else whole.sigmoid_()
+    present = torch.tensor([memory.is_present for memory in memories], device=logits.device)
+    spatial = model.encode_memory(frame.features, masks, present).bfloat16()
+    for memory, one in zip(memories, spatial, strict=True):
+        memory.spatial = one
+
+
+def fill_holes(memory: FrameMemory, area: int) -> None:
+    """Set holes of at most `area` cells (8-connected) of the low-resolution mask to just inside."""
+    if area <= 0 or not memory.is_present:
+        return
+    logits = memory.low_res_logits
+    background = (logits <= 0).to("cpu", torch.uint8).numpy()
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(background, connectivity=8)
+    small = stats[:, cv2.CC_STAT_AREA] <= area
+    small[0] = False
+    if small.any():
+        holes = torch.as_tensor(small[labels.astype(np.int64)], device=logits.device)
+        memory.low_res_logits = torch.where(holes, torch.full_like(logits, _FILLED), logits)
+
+
+def image_logits(memory: FrameMemory, frame: EncodedFrame) -> Float[np.ndarray, "height width"]:
+    """The logits at the size of the video."""
+    return to_image_size(memory.low_res_logits.float().cpu().numpy(), frame.transform)
+
+
+def logits_of(mask: Mask, side: int) -> Float[Tensor, "side side"]:
+    """A kept mask as logits of +-10, for a frame whose own logits are no longer held."""
+    small = cv2.resize(mask.dense().astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
+    return torch.as_tensor((2 * small - 1) * _CERTAIN)
+
+
+def _resized(masks: Float[Tensor, "batch 1 h w"], side: int) -> Float[Tensor, "batch 1 side side"]:
+    """Bilinear, widened when shrinking."""
+    if masks.shape[-2:] == (side, side):
+        return masks
+    return F.interpolate(masks, (side, side), mode="bilinear", align_corners=False, antialias=True)
+
+
+def pooled(memory: FrameMemory, factor: int) -> Float[Tensor, "h w memory_dim"]:
+    """The spatial memory, averaged over squares of `factor` cells where that is more than 1."""
+    assert memory.spatial is not None
+    if factor == 1:
+        return memory.spatial
+    maps = memory.spatial.float().permute(2, 0, 1)[None]
+    return F.avg_pool2d(maps, factor)[0].permute(1, 2, 0)

@@ -1,0 +1,350 @@
+"""Sessions on made clips with a model that follows shades: prompts, runs, corrections, resuming, equality."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from numpy import ndarray
+from stubs.follower import Follower
+
+from segma.errors import Cancelled, InputError, PromptError
+from segma.masks.mask import Mask, mask_iou
+from segma.media.source import ArraySource
+from segma.models.interfaces import WithMemory
+from segma.prompts.types import Box, FramePrompt, Points
+from segma.results import TrackFrame, TrackRecord
+from segma.tasks.track import VideoSession
+from segma.tasks.track_config import TrackConfig
+from segma.tasks.track_memory_keeper import MemoryKeeper
+
+LIGHT, DARK, MIDDLE = 240, 20, 130
+
+
+def clip(length: int = 24) -> ndarray:
+    """A light square that moves right, a dark one that moves down, on middle grey."""
+    frames = np.full((length, 96, 128, 3), MIDDLE, np.uint8)
+    for index in range(length):
+        x = 8 + 3 * index
+        frames[index, 10:40, x : x + 24] = LIGHT
+        y = 8 + 2 * index
+        frames[index, y : y + 24, 90:120] = DARK
+    return frames
+
+
+def session(frames: ndarray | None = None, **options: object) -> VideoSession:
+    keeper = options.pop("keeper", None) or MemoryKeeper()
+    cuts = options.pop("cuts", ())
+    source = ArraySource(clip() if frames is None else frames)
+    config = TrackConfig(**options)  # type: ignore[arg-type]
+    return VideoSession(Follower(), source, config, keeper=keeper, cuts=cuts, identity="f")  # type: ignore[arg-type]
+
+
+def click(x: float, y: float, *others: tuple[float, float, int]) -> FramePrompt:
+    xy = [(x, y), *((a, b) for a, b, _ in others)]
+    return FramePrompt(points=Points(xy, [1, *(label for *_, label in others)]))
+
+
+def kept(each: VideoSession, name: str) -> dict[int, TrackRecord]:
+    key = each.track(name).object_id
+    return dict(each.keeper.records(key, 0, None))
+
+
+def everything(each: VideoSession) -> dict[str, dict[int, TrackRecord]]:
+    return {name: kept(each, name) for name in each.names}
+
+
+def drain(frames: Iterator[TrackFrame]) -> list[int]:
+    return [frame.index for frame in frames]
+
+
+def test_the_stub_is_what_sessions_need() -> None:
+    assert isinstance(Follower(), WithMemory)
+
+
+def test_a_click_is_answered_and_followed_to_the_end() -> None:
+    video = session()
+    answer = video.say("light", 0, click(20, 25))
+    assert answer.is_anchor and answer.is_present and 450 < answer.compact.area < 1100
+    frames = list(video.run())
+    assert [frame.index for frame in frames] == list(range(24))
+    assert [frame.time for frame in frames] == sorted(frame.time for frame in frames)
+    for frame in frames:
+        x0, _, x1, _ = frame.masks["light"].box
+        assert abs((x0 + x1) / 2 - (20 + 3 * frame.index)) < 6
+        assert 0 < frame.quality["light"] <= 1 and frame.image is not None
+    assert set(kept(video, "light")) == set(range(24))
+
+
+def test_objects_may_come_later_and_in_any_order() -> None:
+    video = session()
+    video.say("light", 6, FramePrompt(box=Box(24.0, 8.0, 54.0, 42.0)))
+    run = video.run()
+    for frame in run:
+        if frame.index == 10:
+            video.say("dark", 15, click(105, 50))
+        if frame.index < 6:
+            raise AssertionError("runs begin at the first prompt")
+    assert set(kept(video, "light")) == set(range(6, 24))
+    assert set(kept(video, "dark")) == {15}  # not in the plan of that run
+    drain(video.run(objects=["dark"]))
+    assert set(kept(video, "dark")) == set(range(15, 24))
+    drain(video.run(reverse=True))
+    assert set(kept(video, "dark")) == set(range(24)) and set(kept(video, "light")) == set(range(24))
+
+
+def test_an_object_is_not_followed_before_its_first_prompt_unless_asked() -> None:
+    for before, first in ((False, 9), (True, 4)):
+        video = session(before_first_prompt=before)
+        video.say("light", 4, click(30, 25))
+        video.say("dark", 9, click(105, 40))
+        drain(video.run())
+        assert min(kept(video, "dark")) == first
+
+
+def test_ranges_are_inclusive_and_checked() -> None:
+    video = session()
+    video.say("light", 5, click(35, 25))
+    assert drain(video.run(7, 9)) == [7, 8, 9]
+    assert drain(video.run(3, 5, reverse=True)) == [5, 4, 3]
+    with pytest.raises(InputError, match=r"Frame 24 does not exist: .* has frames 0 to 23"):
+        drain(video.run(0, 24))
+    with pytest.raises(InputError, match="first comes after"):
+        drain(video.run(9, 7))
+    with pytest.raises(InputError, match="does not exist"):
+        video.say("light", 24, click(1, 1))
+
+
+def test_bad_prompts_say_what_is_wrong_and_change_nothing() -> None:
+    video = session()
+    with pytest.raises(PromptError, match="No object has a prompt yet"):
+        drain(video.run())
+    with pytest.raises(PromptError, match='"ball" has only exclude points on frame 3'):
+        video.say("ball", 3, FramePrompt(points=Points([(5, 5)], [0])))
+    with pytest.raises(PromptError, match="outside the image"):
+        video.say("ball", 3, click(500, 5))
+    with pytest.raises(PromptError, match=r"mask is 4x4, the video 128x96"):
+        video.say("ball", 3, FramePrompt(mask=Mask.from_dense(np.ones((4, 4), bool))))
+    with pytest.raises(PromptError, match='no object "ball"'):
+        video.remove("ball")
+    assert video.names == () and video.keeper.objects() == []
+
+
+def test_an_exclude_point_alone_corrects_a_frame_that_has_a_mask() -> None:
+    video = session()
+    video.say("light", 0, click(20, 25))
+    drain(video.run())
+    before = kept(video, "light")
+    wrong = video.say("light", 12, FramePrompt(points=Points([(50, 20)], [0])))
+    assert wrong.compact.area < before[12].compact.area and not wrong.compact.dense()[20, 50]
+
+
+def test_a_correction_sticks_and_runs_only_what_it_changed() -> None:
+    video = session(clip(40)[:, :, :], same_frames=3)
+    video.say("light", 0, click(20, 25))
+    video.say("dark", 0, click(105, 20))
+    drain(video.run())
+    dark, light = kept(video, "dark"), kept(video, "light")
+    fixed = video.say("light", 20, click(80, 25, (70, 15, 0)))
+    done = drain(video.run_stale())
+    after = kept(video, "light")
+    assert after[20] == fixed and after[20] != light[20]
+    assert kept(video, "dark") == dark
+    assert 20 not in done and len(done) < 39
+    untouched = set(range(40)) - set(done) - {20}
+    assert untouched and all(after[frame] == light[frame] for frame in untouched)
+    assert drain(video.run_stale()) == []
+    drain(video.run())
+    assert kept(video, "light")[20] == fixed
+
+
+def test_a_correction_stops_at_the_neighbouring_anchors_absences_and_cuts() -> None:
+    video = session(same_frames=100, cuts=(21,))
+    video.say("dark", 0, click(105, 20))
+    video.say("dark", 10, click(105, 38))
+    drain(video.run())
+    assert set(kept(video, "dark")) == set(range(21))  # the cut
+    video.absent("dark", 17, 18)
+    video.say("dark", 14, click(105, 48))
+    assert sorted(drain(video.run_stale())) == [11, 12, 13, 15, 16]
+
+
+def test_same_masks_stop_a_run_early_and_stay_bit_for_bit() -> None:
+    still = np.repeat(clip(1), 60, 0)
+    video = session(still, same_iou=0.9)
+    video.say("light", 0, click(20, 25))
+    drain(video.run())
+    before = kept(video, "light")
+    video.say("light", 30, click(21, 26))
+    done = drain(video.run_stale())
+    assert len(done) == 20  # ten frames each way, and none of them written
+    after = kept(video, "light")
+    assert {frame for frame in after if after[frame] != before[frame]} <= {30}
+
+
+def test_masks_as_prompts_are_kept_as_they_are() -> None:
+    video = session()
+    dense = np.zeros((96, 128), bool)
+    dense[10:40, 8:32] = True
+    answer = video.say("light", 0, FramePrompt(mask=Mask.from_dense(dense)))
+    assert np.count_nonzero(answer.compact.dense() ^ dense) <= 0.06 * dense.sum()
+    drain(video.run())
+    assert kept(video, "light")[20].is_present
+
+
+def test_absence_said_by_a_person() -> None:
+    video = session()
+    video.say("light", 0, click(20, 25))
+    drain(video.run())
+    video.absent("light", 5, 8)
+    assert all(kept(video, "light")[frame].compact.area == 0 for frame in range(5, 9))
+    assert kept(video, "light")[5].source == "person" and not kept(video, "light")[5].is_present
+    drain(video.run())
+    assert kept(video, "light")[6].compact.area == 0 and kept(video, "light")[9].compact.area > 0
+    with pytest.raises(PromptError, match="has prompts on frame 0"):
+        video.absent("light", 0, 3)
+    video.present("light", 6, 6)
+    drain(video.run())
+    assert kept(video, "light")[6].compact.area > 0 and kept(video, "light")[7].compact.area == 0
+
+
+def test_removing_and_clearing_leave_the_others_alone() -> None:
+    video = session()
+    video.say("light", 0, click(20, 25))
+    video.say("dark", 0, click(105, 20))
+    drain(video.run())
+    dark = kept(video, "dark")
+    video.remove("light")
+    assert video.names == ("dark",) and kept(video, "dark") == dark
+    video.say("light", 0, click(20, 25))
+    assert video.track("light").object_id == 3  # ids are never used again
+    video.say("dark", 9, click(105, 38))
+    video.clear("dark", 9)
+    with pytest.raises(PromptError, match="no prompts on frame 9"):
+        video.clear("dark", 9)
+    assert 9 not in video.track("dark").anchors
+    assert all(kept(video, "dark")[frame] == dark[frame] for frame in dark if frame != 9)
+
+
+def test_cuts_are_not_crossed_unless_asked() -> None:
+    frames = clip()
+    for cuts, reached in (("stop", 11), ("ignore", 23)):
+        video = session(frames, cuts=(12,))
+        object.__setattr__(video.config, "cuts", cuts)
+        video.say("light", 0, click(20, 25))
+        drain(video.run())
+        assert max(kept(video, "light")) == reached
+    video = session(frames, cuts=(12,))
+    video.say("light", 0, click(20, 25))
+    video.say("light", 15, click(70, 25))
+    drain(video.run())
+    assert set(kept(video, "light")) == {*range(12), *range(15, 24)}
+
+
+def test_recent_memories_do_not_cross_a_cut() -> None:
+    video = session(cuts=(12,))
+    video.say("light", 0, click(20, 25))
+    video.say("light", 12, click(60, 25))
+    drain(video.run())
+    second, third = video.model.banks[-11:-9]  # frames 13 and 14
+    assert second.rows == (6, 6) and third.rows == (6, 6, 0)
+
+
+def test_one_pass_of_the_encoder_serves_all_objects() -> None:
+    video = session()
+    for name, x in (("a", 20), ("b", 22), ("c", 24)):
+        video.say(name, 0, click(x, 25))
+    assert video.model.encoded == 1
+    drain(video.run())
+    assert video.model.encoded == 24
+
+
+def test_objects_do_not_depend_on_each_other() -> None:
+    alone = session()
+    alone.say("dark", 0, click(105, 20))
+    drain(alone.run())
+    together = session()
+    for number in range(6):
+        together.say(f"light {number}", 0, click(20 + number, 25))
+    together.say("dark", 0, click(105, 20))
+    drain(together.run())
+    assert kept(together, "dark") == kept(alone, "dark")
+
+
+def test_non_overlap_gives_a_pixel_to_one_object() -> None:
+    for wanted in (False, True):
+        video = session(non_overlap=wanted)
+        video.say("a", 0, click(20, 25))
+        video.say("b", 0, click(22, 25))
+        drain(video.run())
+        both = video.frame(9)
+        shared = both.masks["a"].dense() & both.masks["b"].dense()
+        assert shared.any() != wanted
+
+
+def test_a_run_stops_between_frames_and_keeps_what_is_done() -> None:
+    video = session()
+    video.say("light", 0, click(20, 25))
+    cancel = threading.Event()
+    seen: list[int] = []
+    with pytest.raises(Cancelled):
+        for frame in video.run(cancel=cancel, on_progress=lambda done, total: seen.append(total or 0)):
+            if frame.index == 7:
+                cancel.set()
+    assert set(kept(video, "light")) == set(range(8)) and set(seen) == {24}
+    assert video.keeper.unfinished() == []
+    for frame in video.run(8):
+        if frame.index == 10:
+            break
+    assert max(kept(video, "light")) == 10
+
+
+@pytest.mark.parametrize("state", [True, False])
+def test_a_killed_run_goes_on_where_it_was_and_gives_the_same_masks(state: bool) -> None:
+    whole = session()
+    whole.say("light", 0, click(20, 25))
+    whole.say("dark", 0, click(105, 20))
+    drain(whole.run())
+    broken = session(state_seconds=0.0)
+    broken.say("light", 0, click(20, 25))
+    broken.say("dark", 0, click(105, 20))
+    for frame in broken.run():
+        if frame.index == 13:
+            keeper = broken.keeper.reopened()  # what is left when the process ends here
+    if not state:
+        keeper.save_state("memories", b"cut short")
+    again = session(keeper=keeper)
+    assert max(kept(again, "light")) == 13
+    done = drain(again.resume())
+    assert max(done) == 23 and min(done) == (14 if state else 0)
+    if state:
+        assert everything(again) == everything(whole)
+    for name, records in everything(whole).items():  # without memories, from masks: nearly the same
+        again_records = kept(again, name)
+        assert all(mask_iou(again_records[f].compact, records[f].compact) > 0.8 for f in records)
+    assert keeper.unfinished() == []
+
+
+def test_a_session_that_is_opened_again_knows_its_objects_and_goes_on() -> None:
+    keeper = MemoryKeeper()
+    first = session(keeper=keeper)
+    first.say("light", 0, click(20, 25))
+    drain(first.run(0, 11))
+    second = session(keeper=keeper)
+    assert second.names == ("light",)
+    drain(second.run(12))
+    whole = session()
+    whole.say("light", 0, click(20, 25))
+    drain(whole.run())
+    assert kept(second, "light") == kept(whole, "light")
+
+
+def test_memories_stay_in_a_window() -> None:
+    video = session(np.repeat(clip(1), 80, 0))
+    video.say("light", 0, click(20, 25))
+    for frame in video.run():
+        assert len(video.track("light").recent) <= video.config.window + 1
+        assert all(abs(other - frame.index) <= video.config.window for other in video.track("light").recent)
+    assert len(video.features.frames) <= video.config.cached_frames
