@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from segma.models.sam.config import SamConfig
+from segma.models.sam2.config import Sam2Config
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -57,6 +58,31 @@ def toy_config() -> SamConfig:
         window_size=3,
         image_size=64,
         dim=32,
+        decoder_heads=4,
+        decoder_mlp_dim=64,
+        iou_hidden_dim=32,
+    )
+
+
+@pytest.fixture(scope="session")
+def sam2_toy_config() -> Sam2Config:
+    """A SAM 2.1 so small that it answers in milliseconds: every kind of block, windows that need padding."""
+    return Sam2Config(
+        stage_depths=(1, 2, 3, 1),
+        stage_widths=(16, 32, 48, 64),
+        stage_heads=(1, 2, 3, 4),
+        stage_mlp_dims=(32, 64, 96, 128),
+        windows=(4, 2, 6, 3),
+        global_blocks=(4,),
+        position_side=3,
+        window_position_side=4,
+        image_size=128,
+        dim=32,
+        memory_dim=16,
+        memory_layers=2,
+        memory_mlp_dim=48,
+        fuser_layers=1,
+        fuser_dim=64,
         decoder_heads=4,
         decoder_mlp_dim=64,
         iou_hidden_dim=32,

@@ -6,7 +6,7 @@ Thread rule: one model may be used from many threads; its lock queues the calls.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -17,13 +17,22 @@ from numpy import ndarray
 from segma.checkpoints.load import LoadedModel
 from segma.checkpoints.load import load as load_checkpoint
 from segma.engines.catalog import start
+from segma.errors import ModelError
+from segma.live_tracker import LiveTracker
 from segma.media.image import read_image
-from segma.models.interfaces import Promptable
+from segma.media.shots import CutDetector
+from segma.media.source import open_source
+from segma.models.interfaces import Promptable, WithMemory
 from segma.prompts.types import PromptSet
 from segma.results import Prediction
 from segma.runtime import Precision, Runtime
 from segma.tasks.everything import EverythingConfig, segment_everything
 from segma.tasks.segment import ImageSession
+from segma.tasks.track import VideoSession
+from segma.tasks.track_config import TrackConfig
+from segma.tasks.track_recent_keeper import RecentKeeper
+from segma.tracker import Tracker
+from segma.tracker_projects import new_tracker, open_project, resume_tracker
 
 
 def load(
@@ -68,9 +77,37 @@ class Model:
         return self.facts.name
 
     @property
+    def origin(self) -> str:
+        """What to load it by again: the catalog's name, or the path of its file."""
+        return (
+            str(self.facts.files[0].resolve())
+            if self.facts.variant is None and self.facts.files
+            else self.name
+        )
+
+    @property
+    def weights_hash(self) -> str:
+        """sha256 of the weights, or "made up"."""
+        return self.facts.weights_hash
+
+    @property
     def note(self) -> str:
         """What a user of these weights should know, or ""."""
         return self.facts.note
+
+    def with_memory(self) -> WithMemory:
+        """The network, if it can follow objects through video. Raises ModelError `model.task` if not."""
+        if not isinstance(self.network, WithMemory):
+            raise ModelError(
+                "model.task",
+                f"{self.name} is for images: it has no memory to follow objects with.",
+                "Choose a SAM 2 model, for example --model sam2.1_hiera_t.",
+            )
+        return self.network
+
+    def track(self, source: Any, **options: Any) -> Tracker:  # see `segma.track`
+        """A video to point at things in and follow them; the arguments are those of `segma.track`."""
+        return track(source, model=self, **options)
 
     def image(self, image: Any, *, allow_network: bool = False) -> ImageSession:  # see the class
         """An image that is encoded once and can be asked often."""
@@ -132,6 +169,90 @@ class Model:
                 on_progress=on_progress,
                 cancel=cancel,
             )
+
+
+def track(
+    source: Any,  # whatever media.source.open_source takes, or a project folder
+    *,
+    model: str | Path | Model | None = None,
+    project: str | Path | None = None,
+    config: TrackConfig | None = None,
+    allow_network: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    precision: Precision = "auto",
+    threads: int | None = None,
+    engine: str = "eager",
+    **options: Any,  # the fields of TrackConfig
+) -> Tracker:
+    """A video to point at things in and follow them; or, for a folder *.segma, one that was begun earlier.
+
+    `source` is a video file, a folder of frames, an array (frames, height, width, 3) or anything else with
+    frames. Masks are kept in the folder `project` (*.segma), or in a temporary one until `save`. `model` is a
+    name, a checkpoint or a loaded `Model`; None is the project's own, or "default". Options are the fields of
+    `TrackConfig`. Raises InputError, ModelError, StoreError.
+    """
+    chosen = config or TrackConfig(**options)
+    begun = open_project(source)
+    try:
+        name = model or (begun.settings.get("model") if begun else None) or "default"
+        loaded = (
+            name
+            if isinstance(name, Model)
+            else load(name, device=device, precision=precision, threads=threads, engine=engine)
+        )
+        network = loaded.with_memory()
+        if begun is not None:
+            return resume_tracker(begun, network, loaded, chosen)
+        frames = open_source(source, allow_network=allow_network)
+        return new_tracker(frames, network, loaded, chosen, project=project, overwrite=overwrite)
+    except BaseException:
+        if begun is not None:
+            begun.close()
+        raise
+
+
+def stream(
+    source: Any,  # whatever media.source.open_source takes
+    *,
+    model: str | Path | Model = "default",
+    objects: Mapping[str, Mapping[str, Any]] | None = None,
+    config: TrackConfig | None = None,
+    reconnect_seconds: float | int = 0,
+    allow_network: bool = True,
+    device: str = "auto",
+    precision: Precision = "auto",
+    threads: int | None = None,
+    engine: str = "eager",
+    **options: Any,  # the fields of TrackConfig
+) -> LiveTracker:
+    """A camera, address or pipe, frame by frame, in bounded memory, without end.
+
+    `objects` are prompted on the first frame: name -> `points`, `labels`, `box` or `mask`. Iterate to get a
+    `TrackFrame` a frame. After a cut, objects are looked for again, unless `cuts` says otherwise.
+    Raises InputError, ModelError.
+
+    >>> import numpy as np
+    >>> clip = np.zeros((3, 64, 64, 3), np.uint8)
+    >>> [frame.index for frame in segma.stream(clip, objects={"it": {"points": [(5, 5)]}})]
+    [0, 1, 2]
+    """
+    loaded = (
+        model
+        if isinstance(model, Model)
+        else load(model, device=device, precision=precision, threads=threads, engine=engine)
+    )
+    options.setdefault("cuts", "reidentify")
+    frames = open_source(source, allow_network=allow_network, reconnect_seconds=reconnect_seconds)
+    session = VideoSession(
+        loaded.with_memory(),
+        frames,
+        config or TrackConfig(**options),
+        runtime=loaded.runtime,
+        keeper=RecentKeeper(),
+    )
+    detector = CutDetector() if session.config.cuts != "ignore" else None
+    return LiveTracker(session, objects or {}, detector)
 
 
 def _name(image: Any) -> str:  # anything that read_image takes

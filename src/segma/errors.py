@@ -44,6 +44,7 @@ CODES: dict[str, str] = {
     "model.unreadable": "a checkpoint is empty, truncated or of an unknown kind",
     "model.download": "weights could not be fetched",
     "model.corrupt": "a download does not have the size or hash that the server states",
+    "model.task": "a model cannot do what was asked of it",
     "model.device": "a device, precision or engine that is not there",
     "memory.cpu": "not enough main memory",
     "memory.gpu": "not enough GPU memory",

@@ -260,6 +260,8 @@ class TrackFrame:
     time: float
     size: tuple[int, int]
     records: Mapping[str, TrackRecord]
+    tracked: tuple[str, ...] = ()
+    """The objects that this run worked on here; the others are as they were."""
     image: UInt8[ndarray, "height width 3"] | None = field(default=None, compare=False, repr=False)
 
     @property

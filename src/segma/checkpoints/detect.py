@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 from torch import nn
 
 from segma.errors import ModelError
-from segma.models.catalog import System, all_systems, find_system
+from segma.models.catalog import System, all_models, all_systems, find_system
 
 # Keys of a checkpoint's metadata. The first two are ours; the last holds a config.json beside the weights.
 SYSTEM_KEY = "segma_system"
@@ -21,8 +21,6 @@ HUB_CONFIG_KEY = "config.json"
 T = TypeVar("T")
 Shapes = Mapping[str, tuple[int, ...]]
 
-# Parts of names of a system that this build knows of but cannot run.
-_SAM2_NAMES = ("image_encoder.trunk.", "sam_mask_decoder.", "memory_encoder.", "vision_encoder.backbone.")
 _NAMES_SHOWN = 3
 
 
@@ -127,6 +125,15 @@ def detect(shapes: Shapes) -> Detection:
     raise _unknown(shapes)
 
 
+def advice(found: Detection, wanted: Detection) -> str:
+    """What a file that was taken for another looks like, and the name to ask for instead."""
+    if found == wanted or found.variant is None:
+        return found.label
+    rows = (row for row in all_models().values() if row.system == found.system and row.family)
+    row = next((row for row in rows if row.variant == found.variant), None)
+    return f"{row.family if row else found.label}, try --model {row.name if row else found.variant}"
+
+
 def variant_name(system: System, config: Any) -> str | None:  # each system's own dataclass
     """The name of the variant with exactly these sizes."""
     variants = config_module(system).VARIANTS
@@ -170,11 +177,6 @@ def _json_object(text: str, key: str) -> dict[str, Any]:  # JSON
 
 
 def _unknown(shapes: Shapes) -> ModelError:
-    if any(part in name for name in shapes for part in _SAM2_NAMES):
-        known = ", ".join(all_systems())
-        return ModelError(
-            "model.unreadable", f"This is a SAM 2 checkpoint; this build of segma can load: {known}."
-        )
     shown = ", ".join(list(shapes)[:_NAMES_SHOWN]) + ", ..." * (len(shapes) > _NAMES_SHOWN)
     return ModelError(
         "model.unreadable",

@@ -27,7 +27,6 @@ from pathlib import Path
 import httpx
 
 from segma.checkpoints.disk import check_room, disk_errors
-from segma.checkpoints.lock import file_lock
 from segma.checkpoints.origin import (
     Origin,
     file_hashes,
@@ -37,6 +36,7 @@ from segma.checkpoints.origin import (
     write_origin,
 )
 from segma.errors import ModelError
+from segma.locking import file_lock
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segma.checkpoints.detect import Detection, build, config_module, identify, layout_module
+from segma.checkpoints.detect import Detection, advice, build, config_module, identify, layout_module
 from segma.checkpoints.download import Progress
 from segma.checkpoints.fill import made_up_state
 from segma.checkpoints.hub import fetch
@@ -162,8 +162,7 @@ def _from_file(path: Path, entry: Entry | None) -> LoadedModel:
     found = identify(checkpoint.shapes, checkpoint.metadata)
     wanted = found if entry is None else _promised(entry, found)
     module = _skeleton(wanted)
-    hint = f", try --model {found.variant}" if found != wanted and found.variant else ""
-    fit(module, _official(checkpoint.tensors, found), path, looks_like=found.label + hint)
+    fit(module, _official(checkpoint.tensors, found), path, looks_like=advice(found, wanted))
     licence = checkpoint.metadata.get(LICENCE_KEY) or _UNKNOWN_LICENCE
     return LoadedModel(
         module=_ready(module),

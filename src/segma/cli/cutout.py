@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,15 +28,12 @@ from segma.cli.prompting import Prompting, questions_of
 from segma.errors import InputError
 
 if TYPE_CHECKING:
-    from jaxtyping import UInt8
-    from numpy import ndarray
-
     from segma.results import Prediction
+    from segma.tasks.cutout import Background
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-_FORM = "Use none, white, black, green, blue, #rrggbb, blur:12 or image:bg.png."
-_COLOURS = (("white", "#ffffff"), ("black", "#000000"), ("green", "#00b140"), ("blue", "#0047bb"))
+_BACKGROUNDS = "none (alpha), white, black, green, blue, #rrggbb, blur:12 or image:bg.png."
 
 
 class Picture(StrEnum):
@@ -63,9 +59,7 @@ CutoutOutput = Annotated[
 class Edge:
     """How the object is cut and what is put behind it."""
 
-    background: Annotated[
-        str, typer.Option("--background", metavar="WHAT", help=_FORM.replace("Use none", "none (alpha)"))
-    ] = "none"
+    background: Annotated[str, typer.Option("--background", metavar="WHAT", help=_BACKGROUNDS)] = "none"
     feather: Annotated[
         float, typer.Option("--feather", min=0, metavar="PIXELS", help="Width of the soft edge.")
     ] = 0.0
@@ -96,6 +90,8 @@ def cutout(
 
     Writes a PNG with alpha beside each source (truck.jpg -> truck.cutout.png) unless -o says otherwise.
     """
+    from segma.tasks.cutout import background_of
+
     questions = questions_of(prompting)
     behind = background_of(edge.background)
     batch = batch_of(sources, allow_network=allow_network)
@@ -115,50 +111,6 @@ def cutout(
     return run_batch(batch.items, places, work, models, console)
 
 
-def background_of(text: str) -> Callable[[UInt8[ndarray, "height width 3"]], Any]:  # what draw.cutout takes
-    """What lies behind the object, given the picture. Raises InputError for a text that says nothing.
-
-    >>> background_of("#ff8000")(None)
-    (255, 128, 0)
-    """
-    word, _, rest = text.partition(":")
-    colour = dict(_COLOURS).get(text, text)
-    if text == "none":
-        return lambda picture: None
-    if (
-        colour.startswith("#")
-        and len(colour) == 7
-        and all(c in "0123456789abcdef" for c in colour[1:].lower())
-    ):
-        red, green, blue = bytes.fromhex(colour[1:])
-        return lambda picture: (red, green, blue)
-    if word == "image" and rest:
-        from segma.media.image import read_image
-
-        behind = read_image(Path(rest))
-        return lambda picture: behind
-    if word == "blur" and 0 < _number(rest) <= 1000:
-        return lambda picture: _blurred(picture, _number(rest))
-    raise InputError("input.value", f'No background "{text}".', _FORM)
-
-
-def _blurred(picture: UInt8[ndarray, "height width 3"], sigma: float) -> UInt8[ndarray, "height width 3"]:
-    """The picture blurred by a Gaussian of `sigma` pixels."""
-    import cv2
-    import numpy as np
-
-    blurred = cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    return blurred.astype(np.uint8, copy=False)
-
-
-def _number(text: str) -> float:
-    """The number, 0 where there is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
-
-
 def _paths(batch: Batch, output: str | None, format: Picture | None) -> list[Path]:
     """Where the cut-outs go. Raises InputError."""
     if output is None or is_folder(output):
@@ -173,7 +125,7 @@ def _write(
     prediction: Prediction,
     place: Place,
     edge: Edge,
-    behind: Callable[[UInt8[ndarray, "height width 3"]], Any],  # what draw.cutout takes
+    behind: Background,
 ) -> None:
     """Write all objects of the prediction together."""
     import numpy as np

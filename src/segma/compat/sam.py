@@ -24,10 +24,10 @@ from torch import Tensor
 from segma.checkpoints.detect import identify
 from segma.checkpoints.match import fit
 from segma.checkpoints.read import read_checkpoint
+from segma.compat.mask_records import as_dicts, check_output_mode
 from segma.compat.sam_network import Sam, Size, prompt_tensors
 from segma.errors import InputError, PromptError
 from segma.geometry.transforms import Transform
-from segma.masks.mask import Box, Mask
 from segma.models.sam import layout
 from segma.models.sam.config import VARIANTS
 from segma.runtime import Runtime
@@ -262,10 +262,7 @@ class SamAutomaticMaskGenerator:
         min_mask_region_area: int = 0,
         output_mode: str = "binary_mask",
     ) -> None:
-        if output_mode not in _FORMS:
-            raise InputError(
-                "input.value", f'No output mode "{output_mode}".', f"Modes: {', '.join(_FORMS)}."
-            )
+        check_output_mode(output_mode)
         self.config = EverythingConfig(
             points_per_side=points_per_side,
             points_per_batch=points_per_batch,
@@ -293,18 +290,8 @@ class SamAutomaticMaskGenerator:
         if network.image_format != "RGB":
             image = np.ascontiguousarray(image[..., ::-1])
         runtime = Runtime(device=str(network.device), precision="fp32")
-        return [
-            {
-                "segmentation": _FORMS[self.output_mode](record.compact),
-                "area": record.area,
-                "bbox": _xywh(record.box),
-                "predicted_iou": record.predicted_iou,
-                "point_coords": [list(xy) for xy in record.points],
-                "stability_score": record.stability_score,
-                "crop_box": _xywh(record.crop_box or (0, 0, 0, 0)),
-            }
-            for record in segment_everything(network, image, self.config, runtime=runtime)
-        ]
+        found = segment_everything(network, image, self.config, runtime=runtime)
+        return as_dicts(found, self.output_mode)
 
 
 def _build(variant: str, checkpoint: str | Path | None) -> Sam:
@@ -317,17 +304,3 @@ def _build(variant: str, checkpoint: str | Path | None) -> Sam:
     tensors = layout.to_official(layout.strip_wrapping(file.tensors))
     fit(network, tensors, checkpoint, looks_like=found.label)
     return network.eval()
-
-
-def _uncompressed(mask: Mask) -> dict[str, Any]:  # JSON
-    return {"size": list(mask.size), "counts": mask.runs().tolist()}
-
-
-def _xywh(box: Box) -> list[int]:
-    x0, y0, x1, y1 = (int(side) for side in box)
-    return [x0, y0, x1 - x0, y1 - y0]
-
-
-_FORMS: Mapping[str, Callable[[Mask], Any]] = MappingProxyType(  # an array or JSON
-    {"binary_mask": Mask.dense, "uncompressed_rle": _uncompressed, "coco_rle": Mask.to_coco}
-)

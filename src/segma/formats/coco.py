@@ -8,7 +8,7 @@ count pixels, `area` = pixels. Beyond COCO an annotation has `predicted_iou`, `s
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ from segma.formats.document import (
     Row,
     attributes_of,
     box_of,
+    checked_rle,
     image_size,
     inside_name,
     json_text,
@@ -35,6 +36,7 @@ from segma.formats.document import (
 from segma.formats.loss import LossReport, note
 from segma.masks.boundary import bridged_polygons
 from segma.masks.mask import Mask
+from segma.masks.rle import CocoRle
 from segma.media.files import write_text
 from segma.samples import ImageSample, ObjectSample
 
@@ -51,7 +53,7 @@ def read(path: str | Path) -> list[ImageSample]:
     """
     document = read_document(path)
     images = _read_images(document)
-    labels = _read_labels(document)
+    labels = read_labels(document)
     objects: dict[int, list[ObjectSample]] = {image_id: [] for image_id in images}
     seen: set[int] = set()
     skipped = 0
@@ -112,7 +114,7 @@ def to_document(
     """
     samples = list(samples)
     image_ids = _image_ids(samples)
-    categories = _categories(samples)
+    categories = category_ids(each.label for sample in samples for each in sample.objects)
     annotations: list[Row] = []
     for sample, image_id in zip(samples, image_ids, strict=True):
         for each in sample.objects:
@@ -131,10 +133,7 @@ def to_document(
             for sample, image_id in zip(samples, image_ids, strict=True)
         ],
         "annotations": annotations,
-        "categories": [
-            {"id": number, **(_UNLABELLED if label is None else {"name": label, "supercategory": ""})}
-            for label, number in categories.items()
-        ],
+        "categories": category_rows(categories),
     }
 
 
@@ -144,22 +143,22 @@ def _image_ids(samples: Sequence[ImageSample]) -> list[int]:
     return own if len(set(own)) == len(samples) else list(range(1, len(samples) + 1))
 
 
-def _categories(samples: Sequence[ImageSample]) -> dict[str | None, int]:
+def category_ids(labels: Iterable[str | None]) -> dict[str | None, int]:
     """Ids of the labels, from 1, in the order they are met."""
-    labels = dict.fromkeys(each.label for sample in samples for each in sample.objects)
-    return {label: number for number, label in enumerate(labels, 1)}
+    return {label: number for number, label in enumerate(dict.fromkeys(labels), 1)}
+
+
+def category_rows(ids: Mapping[str | None, int]) -> list[Row]:
+    """The entries of `categories`; what has no label is marked as such."""
+    return [
+        {"id": number, **(_UNLABELLED if label is None else {"name": label, "supercategory": ""})}
+        for label, number in ids.items()
+    ]
 
 
 def _annotation(each: ObjectSample, number: int, polygons: bool, crowd_rle: bool) -> Row:
     """What an annotation says of its object; `number` is the annotation's id."""
-    mask = each.mask
-    x0, y0, x1, y1 = mask.box
-    row: Row = {
-        "segmentation": _segmentation(each, polygons, crowd_rle),
-        "area": mask.area,
-        "bbox": [x0, y0, x1 - x0 + 1, y1 - y0 + 1] if mask.crop_size[0] else [0.0, 0.0, 0.0, 0.0],
-        "iscrowd": int(each.is_crowd or crowd_rle),
-    }
+    row = mask_row(each.mask, polygons=polygons, crowd_rle=crowd_rle, is_crowd=each.is_crowd)
     extra = {
         "object_id": each.object_id if each.object_id != number else None,
         "predicted_iou": each.predicted_iou,
@@ -171,15 +170,31 @@ def _annotation(each: ObjectSample, number: int, polygons: bool, crowd_rle: bool
     return row | {name: value for name, value in extra.items() if value is not None}
 
 
-def _segmentation(each: ObjectSample, polygons: bool, crowd_rle: bool) -> object:
+def mask_row(mask: Mask, *, polygons: bool = False, crowd_rle: bool = False, is_crowd: bool = False) -> Row:
+    """What an annotation says of a mask: `segmentation`, `area`, `bbox`, `iscrowd`."""
+    return {
+        "segmentation": _segmentation(mask, polygons, crowd_rle, is_crowd),
+        "area": mask.area,
+        "bbox": mask_bbox(mask),
+        "iscrowd": int(is_crowd or crowd_rle),
+    }
+
+
+def mask_bbox(mask: Mask) -> list[float]:
+    """x, y, width and height, counting pixels; zeros of an empty mask."""
+    x0, y0, x1, y1 = mask.box
+    return [x0, y0, x1 - x0 + 1, y1 - y0 + 1] if mask.crop_size[0] else [0.0, 0.0, 0.0, 0.0]
+
+
+def _segmentation(mask: Mask, polygons: bool, crowd_rle: bool, is_crowd: bool) -> object:
     """Run lengths or polygons; crowds and empty masks are always run lengths, as COCO wants them."""
-    if crowd_rle or (polygons and each.is_crowd):
-        return {"size": list(each.mask.size), "counts": each.mask.runs().tolist()}
-    if not polygons or not each.mask.crop_size[0]:
-        return each.mask.to_coco()
-    top, left = each.mask.offset
+    if crowd_rle or (polygons and is_crowd):
+        return {"size": list(mask.size), "counts": mask.runs().tolist()}
+    if not polygons or not mask.crop_size[0]:
+        return mask.to_coco()
+    top, left = mask.offset
     shift = np.array([left + 0.5, top + 0.5])  # COCO counts from the corner of the first pixel
-    return [(ring + shift).reshape(-1).tolist() for ring in bridged_polygons(each.mask.crop())]
+    return [(ring + shift).reshape(-1).tolist() for ring in bridged_polygons(mask.crop())]
 
 
 def _read_images(document: Document) -> dict[int, ImageSample]:
@@ -195,7 +210,8 @@ def _read_images(document: Document) -> dict[int, ImageSample]:
     return images
 
 
-def _read_labels(document: Document) -> dict[int, str | None]:
+def read_labels(document: Document) -> dict[int, str | None]:
+    """The labels by the id of their category; None for what was written without one. Raises FormatError."""
     labels: dict[int, str | None] = {}
     for index, row in document.rows("categories") if "categories" in document.data else ():
         with document.at("categories", index):
@@ -211,13 +227,10 @@ def _read_object(
     if annotation_id in seen:
         raise ValueError(f"there are two annotations {annotation_id}")
     seen.add(annotation_id)
-    category = row.get("category_id")
-    if category is not None and labels and whole(category) not in labels:
-        raise ValueError(f"there is no category {category}")
     return ObjectSample(
         object_id=whole(row.get("object_id", annotation_id)),
         mask=_mask(row["segmentation"], size),
-        label=None if category is None else labels.get(whole(category)),
+        label=label_of(row, labels),
         predicted_iou=optional_number(row.get("predicted_iou")),
         stability_score=optional_number(row.get("stability_score")),
         points=points_of(row.get("point_coords")),
@@ -227,11 +240,26 @@ def _read_object(
     )
 
 
+def label_of(row: Row, labels: Mapping[int, str | None]) -> str | None:
+    """The label of an annotation's category. Raises ValueError where there is no such category."""
+    category = row.get("category_id")
+    if category is not None and labels and whole(category) not in labels:
+        raise ValueError(f"there is no category {category}")
+    return None if category is None else labels.get(whole(category))
+
+
 def _mask(segmentation: object, size: tuple[int, int]) -> Mask:
     """The mask of polygons or of run lengths of either kind."""
     if isinstance(segmentation, list):
         return _rings_mask(cast("list[Any]", segmentation), size)  # JSON
     return rle_mask(segmentation, size)
+
+
+def checked_segmentation(segmentation: object, size: tuple[int, int]) -> CocoRle | Mask:
+    """Run lengths, checked but not decoded, or the mask of polygons. Raises FormatError, ValueError."""
+    if isinstance(segmentation, list):
+        return _rings_mask(cast("list[Any]", segmentation), size)  # JSON
+    return checked_rle(segmentation, size)
 
 
 def _rings_mask(rings: list[Any], size: tuple[int, int]) -> Mask:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, cast
 
 from segma.errors import FormatError, InputError, SegmaError
-from segma.masks.mask import Box, Mask
+from segma.masks.mask import Box, Mask, coco_runs
 from segma.masks.rle import CocoRle
 from segma.samples import Attribute
 
@@ -45,15 +45,8 @@ class Document:
     @contextmanager
     def at(self, key: str, index: int) -> Generator[None, None, None]:
         """Errors inside become FormatError (or stay InputError) that name file, line and entry."""
-        try:
+        with placed(lambda: self._place(key, index)):
             yield
-        except SegmaError as error:
-            message = f"{self._place(key, index)}: {error.message}"
-            raise type(error)(error.code, message, error.hint) from error
-        except KeyError as error:
-            raise FormatError("format.bad", f"{self._place(key, index)}: has no {error}.") from error
-        except (TypeError, ValueError, OverflowError, AttributeError) as error:
-            raise FormatError("format.bad", f"{self._place(key, index)}: {error}.") from error
 
     def _place(self, key: str, index: int) -> str:
         line = line_of(self.text, key, index)
@@ -61,12 +54,42 @@ class Document:
         return f"{where} ({key}[{index}])" if self.text else where
 
 
+@contextmanager
+def placed(place: Callable[[], str]) -> Generator[None, None, None]:
+    """Errors inside become FormatError (or stay what they are) that begin with the place."""
+    try:
+        yield
+    except SegmaError as error:
+        raise type(error)(error.code, f"{place()}: {error.message}", error.hint) from error
+    except KeyError as error:
+        raise FormatError("format.bad", f"{place()}: has no {error}.") from error
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
+        raise FormatError("format.bad", f"{place()}: {error}.") from error
+
+
 def read_document(path: str | Path) -> Document:
     """The file, parsed. Raises InputError where it cannot be read, FormatError where it is no JSON object."""
     path = Path(path)
+    text, data = _parsed(path)
+    if not isinstance(data, dict):
+        raise FormatError("format.bad", f"{path.name}: the top is no object.")
+    return Document(path, text, cast(Row, data))  # keys of JSON objects are strings
+
+
+def read_list(path: str | Path, key: str) -> Document:
+    """The same of a file whose top is a list, as if it stood in an object under `key`."""
+    path = Path(path)
+    text, data = _parsed(path)
+    if not isinstance(data, list):
+        raise FormatError("format.bad", f"{path.name}: the top is no list.")
+    return Document(path, f'{{"{key}":{text}}}', {key: data})
+
+
+def _parsed(path: Path) -> tuple[str, object]:
+    """The text of a file, and what it says."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        data = json.loads(text, parse_constant=_no_number)
+        return text, json.loads(text, parse_constant=_no_number)
     except FileNotFoundError:
         hint = f"Looked in {path.parent.resolve()}."
         raise InputError("input.not_found", f"{path.name}: no such file.", hint) from None
@@ -77,9 +100,6 @@ def read_document(path: str | Path) -> Document:
         raise FormatError("format.bad", message) from error
     except (ValueError, RecursionError) as error:
         raise FormatError("format.bad", f"{path.name}: no JSON ({error}).") from error
-    if not isinstance(data, dict):
-        raise FormatError("format.bad", f"{path.name}: the top is no object.")
-    return Document(path, text, cast(Row, data))  # keys of JSON objects are strings
 
 
 def line_of(text: str, key: str, index: int) -> int | None:
@@ -106,14 +126,14 @@ def line_of(text: str, key: str, index: int) -> int | None:
     return None
 
 
-def inside_name(name: object) -> str:
+def inside_name(name: object, what: str = "file_name") -> str:
     """A file name that stays in its folder, or "" for none. Raises InputError `input.outside`."""
     if not isinstance(name, str) or "\0" in name:
-        raise ValueError("file_name is no name of a file")
+        raise ValueError(f"{what} is no name of a file")
     windows, posix = PureWindowsPath(name), PurePosixPath(name.replace("\\", "/"))
     if windows.drive or windows.root or posix.is_absolute() or ".." in posix.parts:
         raise InputError(
-            "input.outside", f'file_name "{name}" leaves its folder.', "Names must be relative to the images."
+            "input.outside", f'{what} "{name}" leaves its folder.', "Names must be relative to the images."
         )
     return name
 
@@ -155,13 +175,25 @@ def image_size(row: Row) -> tuple[int, int]:
 
 def rle_mask(segmentation: object, size: tuple[int, int]) -> Mask:
     """The mask of run lengths that belong to an image of this size (height, width)."""
+    return Mask.from_coco(_rle(segmentation, size))  # which checks the counts
+
+
+def checked_rle(segmentation: object, size: tuple[int, int]) -> CocoRle:
+    """The run lengths themselves, found good but not decoded: `Mask.from_coco` will take them."""
+    found = _rle(segmentation, size)
+    coco_runs(found)
+    return found
+
+
+def _rle(segmentation: object, size: tuple[int, int]) -> CocoRle:
+    """Run lengths of this size (height, width), their counts not looked at."""
     if not isinstance(segmentation, dict):
         raise TypeError("segmentation is neither run lengths nor polygons")
     row = cast(Row, segmentation)
     claimed = [whole(value) for value in row["size"]]
     if claimed != list(size):
         raise ValueError(f"the mask's size is {claimed}, the image's [height, width] is {list(size)}")
-    return Mask.from_coco(cast(CocoRle, row))  # which checks the counts
+    return cast(CocoRle, row)
 
 
 def points_of(values: object) -> tuple[tuple[float, float], ...]:
@@ -193,7 +225,7 @@ def attributes_of(values: object) -> dict[str, Attribute]:
     }
 
 
-def json_text(data: Row) -> str:
+def json_text(data: object) -> str:
     """JSON without spaces; numbers that JSON does not know are refused."""
     return json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
 

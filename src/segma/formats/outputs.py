@@ -17,12 +17,11 @@ from numpy import ndarray
 
 from segma.errors import FormatError, InputError
 from segma.formats import coco, png, sa1b, table
+from segma.formats.palettes import id_map
 from segma.masks.mask import CompactMasks, Mask
 from segma.media import draw, sheet
 from segma.media.image import write_image, write_mask, write_palette
 from segma.samples import ImageSample
-
-_MAX_IDS = 254  # 255 is void in the formats that share this palette
 
 _Picture = UInt8[ndarray, "height width 3"]
 _Writer = Callable[[ImageSample, _Picture | None, Path, bool], object]
@@ -73,29 +72,6 @@ def write(
         raise _unknown(f"No output kind {chosen!r}.")
     KINDS[chosen].write(sample, image, path, overwrite)
     return path
-
-
-def id_map(masks: CompactMasks) -> tuple[UInt8[ndarray, "height width"], int]:
-    """One id a pixel, 1 to n in order, 0 for none; and how many pixels lie in several masks.
-
-    There the lowest id stands. Raises FormatError `format.loss` for more than 254 masks.
-    """
-    if len(masks) > _MAX_IDS:
-        raise FormatError(
-            "format.loss",
-            f"A palette PNG holds {_MAX_IDS} objects, there are {len(masks)}.",
-            "Write .coco.json, or a folder of masks.",
-        )
-    ids = np.zeros(masks.size, np.uint8)
-    shared = np.zeros(masks.size, bool)
-    for number in range(len(masks), 0, -1):
-        mask = masks[number - 1]
-        (top, left), (rows, columns) = mask.offset, mask.crop_size
-        place = (slice(top, top + rows), slice(left, left + columns))
-        crop = mask.crop()
-        shared[place] |= crop & (ids[place] > 0)
-        ids[place][crop] = number
-    return ids, int(shared.sum())
 
 
 def _write_mask(sample: ImageSample, _image: _Picture | None, path: Path, overwrite: bool) -> None:

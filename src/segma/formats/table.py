@@ -53,20 +53,20 @@ def _row(sample: ImageSample, each: ObjectSample) -> dict[str, Attribute]:
         "file": sample.file_name,
         "object": each.object_id,
         "label": each.label,
-        "area_pixels": each.mask.area,
         "predicted_iou": each.predicted_iou,
-        **_place(each.mask),
+        **measured(each.mask),
     }
 
 
-def _place(mask: Mask) -> dict[str, Attribute]:
-    """Box and centroid; nothing of an empty mask."""
+def measured(mask: Mask) -> dict[str, Attribute]:
+    """The cells of a mask: area, box and centroid; of an empty one the area only."""
     if not mask.crop_size[0]:
-        return {}
+        return {"area_pixels": 0}
     y, x = np.nonzero(mask.crop())
     x0, y0, x1, y1 = (int(value) for value in mask.box)
     centroid_x, centroid_y = round(x0 + float(x.mean()), 3), round(y0 + float(y.mean()), 3)
     return {
+        "area_pixels": len(x),
         "box_x0": x0,
         "box_y0": y0,
         "box_x1": x1,

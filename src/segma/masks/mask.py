@@ -120,6 +120,15 @@ class Mask:
         place = (self.offset[0] + offset[0], self.offset[1] + offset[1])
         return Mask(size=size, offset=place, crop_size=self.crop_size, counts=self.counts)
 
+    @classmethod
+    def union(cls, masks: Sequence[Mask]) -> Mask:
+        """The pixels of any of several masks of one size."""
+        dense = np.zeros(masks[0].size, bool)
+        for mask in masks:
+            (y, x), (h, w) = mask.offset, mask.crop_size
+            dense[y : y + h, x : x + w] |= mask.crop()
+        return cls.from_dense(dense)
+
     def __repr__(self) -> str:
         x0, y0, x1, y1 = self.box
         return f"Mask({self.size[1]}x{self.size[0]}, area {self.area}, box {x0:g},{y0:g},{x1:g},{y1:g})"

@@ -89,7 +89,7 @@ def cutout(
     Where alpha is 0 nothing of the picture is left. Raises InputError for a mask of another size.
     """
     _check_size(image, mask.size)
-    alpha = _alpha(mask, feather_pixels, grow_pixels)
+    alpha = alpha_of(mask, feather_pixels, grow_pixels)
     if background is None:
         levels = np.rint(alpha * 255).astype(np.uint8)[..., None]
         return np.concatenate([np.where(levels > 0, image, np.uint8(0)), levels], 2)
@@ -154,8 +154,11 @@ def _line_table(width: float | int, sigma: float | int) -> Float[ndarray, " 256"
     return np.clip(width / 2 + 0.5 - np.abs(nearest), 0, 1).astype(np.float32)
 
 
-def _alpha(mask: Mask, feather: float | int, grow: float | int) -> Float[ndarray, "height width"]:
-    """0 to 1 from the distance to the edge; an object cut by the image's edge stays solid there."""
+def alpha_of(mask: Mask, feather: float | int = 0, grow: float | int = 0) -> Float[ndarray, "height width"]:
+    """How much of each pixel is the object, 0 to 1, from the distance to the edge.
+
+    The edge is moved and softened as in `cutout`; an object cut by the image's edge stays solid there.
+    """
     inside = mask.dense()
     if (feather <= 0 and grow == 0) or not mask.crop_size[0]:
         return inside.astype(np.float32)

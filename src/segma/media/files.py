@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from segma.errors import InputError, StoreError
 
@@ -24,17 +25,82 @@ def write_bytes(path: str | Path, data: bytes, *, overwrite: bool = False) -> Pa
     path = Path(path)
     check_free(path, overwrite=overwrite)
     check_room(path.parent, len(data))
-    with _explained(path):
-        part = path.parent / f".{path.name[:40]}.{uuid.uuid4().hex[:8]}.part"
+    with new_file(path, overwrite=overwrite) as stream:
+        stream.write(data)
+    return path
+
+
+@contextmanager
+def new_file(path: str | Path, *, overwrite: bool = False) -> Generator[BinaryIO, None, None]:
+    """A file that is written piece by piece, and takes its name once the block is left without an error.
+
+    Raises as `write_bytes`; of an error inside the block nothing is left.
+    """
+    path = Path(path)
+    check_free(path, overwrite=overwrite)
+    part = _part(path)
+    with explained_errors(path):
         try:
             with part.open("xb") as stream:
-                stream.write(data)
+                yield stream
             part.replace(path)
         except BaseException:
             with suppress(OSError):
                 part.unlink()
             raise
-    return path
+
+
+@contextmanager
+def new_folder(path: str | Path, *, overwrite: bool = False, stale: str = "") -> Generator[Path, None, None]:
+    """A folder to write files into, which takes its name once the block is left without an error.
+
+    Its parents are made. Where the folder is there and holds anything, `overwrite` must be true: then the new
+    files take their places in it, files that match the pattern `stale` and were not written anew go, and all
+    others stay. Raises InputError `input.exists` and StoreError.
+    """
+    path = Path(path)
+    if path.is_file():
+        raise InputError("input.exists", f"{path.name} is a file.", "Give the folder another name.")
+    if not overwrite and path.is_dir() and any(path.iterdir()):
+        raise InputError(
+            "input.exists",
+            f"{path.name} exists and is not empty.",
+            "Use --overwrite to replace what is in it.",
+        )
+    make_folder(path.parent)
+    part = _part(path)
+    with explained_errors(path):
+        try:
+            part.mkdir()
+            yield part
+            _move_in(part, path, stale)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _move_in(part: Path, path: Path, stale: str) -> None:
+    """Give a finished folder its name, or its files their places in the folder that has it."""
+    if not path.is_dir():
+        part.replace(path)
+        return
+    new = [entry.relative_to(part) for entry in sorted(part.rglob("*"))]
+    kept = set(new)
+    for entry in list(path.glob(stale)) if stale else ():
+        if entry.is_file() and entry.relative_to(path) not in kept:
+            entry.unlink()
+            with suppress(OSError):  # a folder that holds anything else stays, and so does `path`
+                if entry.parent != path:
+                    entry.parent.rmdir()
+    for name in new:
+        if (part / name).is_dir():
+            (path / name).mkdir(exist_ok=True)
+        else:
+            (part / name).replace(path / name)
+
+
+def _part(path: Path) -> Path:
+    """Where a file or folder grows until it is finished."""
+    return path.parent / f".{path.name[:40]}.{uuid.uuid4().hex[:8]}.part"
 
 
 def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> Path:
@@ -65,14 +131,14 @@ def write_files(folder: Path, contents: Mapping[str, bytes], *, overwrite: bool 
 def make_folder(path: str | Path) -> Path:
     """The folder, made with its parents where it was missing. Raises StoreError `disk.unwritable`."""
     path = Path(path)
-    with _explained(path):
+    with explained_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
     """Raises InputError `input.exists` where something of this name is in the way."""
-    with _explained(path):
+    with explained_errors(path):
         is_folder, is_there = path.is_dir(), path.exists()
     if is_folder:
         raise InputError("input.exists", f"{path.name} is a folder.", "Give the output another name.")
@@ -100,10 +166,12 @@ def check_room(folder: Path, needed: int) -> None:
 
 
 @contextmanager
-def _explained(path: Path) -> Generator[None, None, None]:
-    """What the system says, as StoreError."""
+def explained_errors(path: Path) -> Generator[None, None, None]:
+    """What the system says about writing `path`, as StoreError `disk.full` or `disk.unwritable`."""
     try:
         yield
+    except StoreError:
+        raise
     except OSError as error:
         if error.errno in _FULL:
             raise StoreError(

@@ -93,6 +93,8 @@ def read_mask(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Bool[ndarray
         _load(image, name)
         if image.mode in ("P", "PA"):
             return np.asarray(image.getchannel(0) if image.mode == "PA" else image) > 0
+        if image.mode in ("1", "L"):
+            return np.asarray(image) > 0
         return _channels(image).max(-1) > 0
 
 
@@ -106,6 +108,14 @@ def read_palette(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> UInt8[nda
         if image.mode not in ("P", "L", "1"):
             raise InputError("input.unreadable", f"{name}: holds colours ({image.mode}), not one id a pixel.")
         return np.array(image, np.uint8)
+
+
+def picture_size(path: str | Path) -> tuple[int, int]:
+    """Height and width as the header of a picture file says, before any turning. Raises InputError."""
+    data, name = _stream(path, False)
+    with data:
+        width, height = _open(data, name).size
+    return height, width
 
 
 def list_images(source: str | Path) -> list[Path]:

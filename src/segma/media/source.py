@@ -6,12 +6,13 @@ of an iteration, and nothing after it is renumbered.
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from glob import has_magic
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from jaxtyping import UInt8
 from numpy import ndarray
@@ -300,29 +301,31 @@ def open_source(
         return ArraySource(items, fps=rate, name="list")
     if isinstance(source, str | Path):
         return _open_named(source, rate, allow_network, reconnect_seconds, max_pixels)
+    from segma.media.container import ByteFile, ByteStream
     from segma.media.live import pipe
     from segma.media.video import VideoFile
 
     if isinstance(source, bytes | bytearray):
         return VideoFile(bytes(source), max_pixels=max_pixels)
-    if not callable(getattr(source, "read", None)):
+    if not isinstance(source, ByteStream):
         raise InputError(
             "input.array",
             f"A video cannot be a {type(source).__name__}.",
             "Give a path, a folder, bytes, a binary file, an array of frames, a camera or an address.",
         )
-    stream = cast("BinaryIO", source)
-    seekable = getattr(stream, "seekable", None)
-    if callable(seekable) and seekable():
-        return VideoFile(stream, max_pixels=max_pixels)
-    return pipe(stream, max_pixels=max_pixels)
+    if isinstance(source, io.TextIOBase):
+        raise InputError("input.unreadable", "The file object is open as text.", 'Open it with mode "rb".')
+    seekable = getattr(source, "seekable", None)
+    if isinstance(source, ByteFile) and callable(seekable) and seekable():
+        return VideoFile(source, max_pixels=max_pixels)
+    return pipe(source, max_pixels=max_pixels)
 
 
 def _open_named(
     source: str | Path, fps: float | int, allow_network: bool, reconnect_seconds: float | int, max_pixels: int
 ) -> FrameSource:
     """What a path or address names."""
-    from segma.media.live import camera, device_of, network_stream, pipe
+    from segma.media.live import camera, device_of, named_pipe, network_stream
     from segma.media.video import VideoFile
 
     path = Path(source)
@@ -333,7 +336,7 @@ def _open_named(
     if device_of(str(source)) is not None:
         return camera(str(source), reconnect_seconds=reconnect_seconds, max_pixels=max_pixels)
     if path.is_fifo():
-        return pipe(path.open("rb"), max_pixels=max_pixels)
+        return named_pipe(path, max_pixels=max_pixels)
     is_picture = path.suffix.lower() in set(SUFFIXES) - {".gif", ".apng"}
     if path.is_dir() or is_picture or (has_magic(str(source)) and not path.exists()):
         return FolderSource(source, fps=fps)

@@ -83,6 +83,8 @@ class Entry:
     parameters: int
     """Trained numbers, without buffers."""
     note: str = ""
+    family: str = ""
+    """What people call the release, where the variant alone does not tell: "SAM 2.0"."""
 
 
 _SAM_TASKS = ("segment", "everything")
@@ -113,10 +115,39 @@ _ROWS = (
     _sam("sam_vit_h", "sam_vit_h_4b8939.pth", "facebook/sam-vit-huge", 641_090_608, "best official SAM"),
 )
 
-MODELS: Mapping[str, Entry] = MappingProxyType({row.name: row for row in _ROWS})
+_SAM2_TASKS = ("segment", "everything", "track")
+_SAM2_FILES = "https://dl.fbaipublicfiles.com/segment_anything_2/"
+# Version, folder of its files, and what a network of it has less than one of 2.1.
+_SAM2_RELEASES = (("sam2.1", "092824/", 0), ("sam2", "072824/", 16_512))
+_SAM2_SIZES = (
+    ("t", "tiny", 38_962_498, "smallest"),
+    ("s", "small", 46_060_354, "close to tiny"),
+    ("b+", "base_plus", 80_850_178, "between small and large"),
+    ("l", "large", 224_446_642, "best"),
+)
+
+
+def _sam2(release: tuple[str, str, int], size: tuple[str, str, int, str]) -> Entry:
+    version, folder, fewer = release
+    short, long, parameters, note = size
+    variant = f"{version}_hiera_{long}"
+    hub_repo = f"facebook/{variant.replace('_', '-')}"
+    family = "SAM 2.1" if version == "sam2.1" else "SAM 2.0"
+    return Entry(
+        name=f"{version}_hiera_{short}", system="sam2", variant=variant, tasks=_SAM2_TASKS,
+        licence="Apache-2.0", parameters=parameters - fewer, note=f"{note} official {family}", family=family,
+        weights=OfficialFile(url=f"{_SAM2_FILES}{folder}{variant}.pt", hub_repo=hub_repo),
+    )  # fmt: skip
+
+
+_SAM2_ROWS = tuple(_sam2(release, size) for release in _SAM2_RELEASES for size in _SAM2_SIZES)
+
+MODELS: Mapping[str, Entry] = MappingProxyType({row.name: row for row in (*_ROWS, *_SAM2_ROWS)})
 
 ALIASES: Mapping[str, str] = MappingProxyType(
     {"vit_b": "sam_vit_b", "vit_l": "sam_vit_l", "vit_h": "sam_vit_h"}
+    | {row.variant: row.name for row in _SAM2_ROWS}
+    | {row.variant.replace("_hiera", ""): row.name for row in _SAM2_ROWS if row.family == "SAM 2.1"}
 )
 
 SYSTEMS: Mapping[str, System] = MappingProxyType(
@@ -127,7 +158,14 @@ SYSTEMS: Mapping[str, System] = MappingProxyType(
             model_module="segma.models.sam.model",
             model_class="Sam",
             layout_module="segma.models.sam.layout",
-        )
+        ),
+        "sam2": System(
+            name="sam2",
+            config_module="segma.models.sam2.config",
+            model_module="segma.models.sam2.model",
+            model_class="Sam2",
+            layout_module="segma.models.sam2.layout",
+        ),
     }
 )
 

@@ -20,11 +20,13 @@ class InputSpec:
 
     `fit`: "pad" keeps the aspect ratio and pads right and bottom after normalising (SAM), "stretch"
     does not (SAM 2). `mean` and `std` are per channel on 0..255. `mask_size` is the side of the logits.
+    `resize`: "uint8" rounds resized pixels to whole numbers (SAM), "float" does not (SAM 2's images).
     """
 
     size: int
     mask_size: int
     fit: Literal["pad", "stretch"]
+    resize: Literal["uint8", "float"] = "uint8"
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
 

@@ -7,8 +7,11 @@ put in the order of the picture.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from segma.nn.norm import ChannelNorm, layer_norm
@@ -25,15 +28,46 @@ def upscaling(dim: int) -> nn.Sequential:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Skips:
+    """Fine maps of the encoder in the order of cells (SAM 2), of one image or of one for each prompt."""
+
+    finest: Float[Tensor, "_ cells 4 4 c"]
+    fine: Float[Tensor, "_ cells 4 2*c"]
+
+    @classmethod
+    def of(cls, finest: Float[Tensor, "_ c h4 w4"], fine: Float[Tensor, "_ 2*c h2 w2"]) -> Skips:
+        """From maps at four times and at twice the side of the image."""
+        count, channels, grid = len(fine), finest.shape[1], fine.shape[2] // 2
+        halves = fine.reshape(count, -1, grid, 2, grid, 2).permute(0, 2, 4, 3, 5, 1)
+        quarters = finest.reshape(count, -1, grid, 2, 2, grid, 2, 2).permute(0, 2, 5, 3, 6, 4, 7, 1)
+        return cls(  # (_, y, x, dy, dx, ddy, ddx, c) and (_, y, x, dy, dx, 2c)
+            finest=quarters.reshape(count, grid * grid, 4, 4, channels),
+            fine=halves.reshape(count, grid * grid, 4, 2 * channels),
+        )
+
+    def __getitem__(self, rows: list[int]) -> Skips:
+        """Those of some prompts; those of a single image serve all."""
+        return self if len(self.fine) == 1 else Skips(self.finest[rows], self.fine[rows])
+
+
 def upscale(
-    stack: nn.Sequential, image: Float[Tensor, "batch cells dim"]
+    stack: nn.Sequential, image: Float[Tensor, "batch cells dim"], skips: Skips | None = None
 ) -> Float[Tensor, "batch cells 4 4 c"]:
-    """`upscaling` on rows of cells: each cell's 2 x 2 (axis 2) of 2 x 2 (axis 3) finer cells."""
+    """`upscaling` on rows of cells: each cell's 2 x 2 (axis 2) of 2 x 2 (axis 3) finer cells.
+
+    `skips` are added before the norm and before the last activation.
+    """
     first, norm, _, second, _ = stack
     assert isinstance(first, nn.ConvTranspose2d) and isinstance(norm, ChannelNorm)
     assert isinstance(second, nn.ConvTranspose2d)
-    fine = F.gelu(layer_norm(norm, _quadruple(first, image)))  # (batch, cells, 4, dim / 4)
-    return F.gelu(_quadruple(second, fine))
+    fine = _quadruple(first, image)  # (batch, cells, 4, dim / 4)
+    if skips is not None:
+        fine = fine + skips.fine.to(fine.dtype)
+    finest = _quadruple(second, F.gelu(layer_norm(norm, fine)))
+    if skips is not None:
+        finest = finest + skips.finest.to(finest.dtype)
+    return F.gelu(finest)
 
 
 def draw(
@@ -46,6 +80,29 @@ def draw(
     logits = logits.view(batch, grid, grid, 2, 2, 2, 2, -1)  # (batch, y, x, dy, dx, ddy, ddx, masks)
     picture = logits.permute(0, 7, 1, 3, 5, 2, 4, 6)
     return picture.reshape(batch, -1, grid * 4, grid * 4).float()
+
+
+def draw_pairs(
+    stack: nn.Sequential,
+    makers: nn.ModuleList,
+    tokens: Float[Tensor, "batch masks dim"],
+    image: Float[Tensor, "batch cells dim"],
+    pairs: tuple[Int[Tensor, " k"], Int[Tensor, " k"]],
+    skips: Skips | None = None,
+) -> Float[Tensor, "k side side"]:
+    """Logits of (prompt, mask) pairs; a prompt none of whose masks is asked for costs nothing.
+
+    `makers` give a mask's vector from its token, one for each mask.
+    """
+    asked = [(int(prompt), int(mask)) for prompt, mask in zip(*pairs, strict=True)]
+    prompts = sorted({prompt for prompt, _ in asked})
+    wanted = sorted({mask for _, mask in asked})
+    tokens = tokens[prompts]
+    weights = torch.stack([makers[mask](tokens[:, mask]) for mask in wanted], 1)
+    fine = upscale(stack, image[prompts], None if skips is None else skips[prompts])
+    rows = [prompts.index(prompt) for prompt, _ in asked]
+    columns = [wanted.index(mask) for _, mask in asked]
+    return draw(fine, weights)[rows, columns]
 
 
 def _quadruple(

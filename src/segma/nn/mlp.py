@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch.nn.functional as F
@@ -24,10 +25,21 @@ class Mlp(nn.Module):
 
 
 class MlpStack(nn.Module):
-    """Linear layers with ReLU between and none after the last: SAM's hyper-networks and IoU head."""
+    """Linear layers with an activation between and none after the last.
 
-    def __init__(self, dim: int, hidden_dim: int, output_dim: int, num_layers: int) -> None:
+    SAM's hyper-networks and IoU head; all feed-forward layers of SAM 2 but those of its memory.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        hidden_dim: int,
+        output_dim: int,
+        num_layers: int,
+        activation: Callable[[Tensor], Tensor] = F.relu,
+    ) -> None:
         super().__init__()
+        self.activation = activation
         widths = [dim] + [hidden_dim] * (num_layers - 1) + [output_dim]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
@@ -35,5 +47,5 @@ class MlpStack(nn.Module):
         """All layers in order."""
         *inner, last = self.layers
         for layer in inner:
-            x = F.relu(layer(x))
+            x = self.activation(layer(x))
         return last(x)

@@ -21,8 +21,14 @@ class ChannelNorm(nn.Module):
         self.eps = 1e-6
 
     def forward(self, x: Float[Tensor, "batch c h w"]) -> Float[Tensor, "batch c h w"]:
-        """The normed map."""
-        return layer_norm(self, x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        """The normed map, in the type and the memory order of `x`."""
+        if x.stride(1) == 1:  # the channels of a pixel lie side by side
+            return layer_norm(self, x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        # Plane by plane: several times faster on a CPU than the library's norm of very short rows.
+        centred = x.float() - x.float().mean(1, keepdim=True)
+        scale = (centred.square().mean(1, keepdim=True) + self.eps).rsqrt()
+        weight, bias = (vector.float().view(-1, 1, 1) for vector in (self.weight, self.bias))
+        return torch.addcmul(bias, centred * scale, weight).to(x.dtype)
 
 
 def layer_norm(norm: nn.LayerNorm | ChannelNorm, x: Float[Tensor, "... c"]) -> Float[Tensor, "... c"]:

@@ -12,6 +12,7 @@ once an image (`ImageSide`). Tokens stay float32; the image side has the type of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -161,14 +162,14 @@ class ImageSide:
 class TwoWayLayer(nn.Module):
     """Tokens among themselves, tokens read the image, an MLP on the tokens, the image reads the tokens."""
 
-    def __init__(self, dim: int, num_heads: int, mlp_dim: int, *, is_first: bool) -> None:
+    def __init__(self, dim: int, num_heads: int, mlp: nn.Module, *, is_first: bool) -> None:
         super().__init__()
         self.is_first = is_first
         self.self_attn = TokenAttention(dim, num_heads)
         self.norm1 = nn.LayerNorm(dim)
         self.cross_attn_token_to_image = TokenAttention(dim, num_heads, downsample=2)
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = Mlp(dim, mlp_dim, nn.ReLU)
+        self.mlp = mlp
         self.norm3 = nn.LayerNorm(dim)
         self.norm4 = nn.LayerNorm(dim)
         self.cross_attn_image_to_token = TokenAttention(dim, num_heads, downsample=2)
@@ -200,13 +201,28 @@ class TwoWayLayer(nn.Module):
         return tokens, layer_norm(self.norm4, image)
 
 
-class TwoWayTransformer(nn.Module):
-    """Two layers and a last look of the tokens at the image."""
+def _relu_mlp(dim: int, hidden_dim: int) -> Mlp:
+    return Mlp(dim, hidden_dim, nn.ReLU)
 
-    def __init__(self, *, depth: int, dim: int, num_heads: int, mlp_dim: int) -> None:
+
+class TwoWayTransformer(nn.Module):
+    """Two layers and a last look of the tokens at the image.
+
+    `make_mlp` gives each layer's MLP by width and hidden width: SAM and SAM 2 name its parts differently.
+    """
+
+    def __init__(
+        self,
+        *,
+        depth: int,
+        dim: int,
+        num_heads: int,
+        mlp_dim: int,
+        make_mlp: Callable[[int, int], nn.Module] = _relu_mlp,
+    ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            TwoWayLayer(dim, num_heads, mlp_dim, is_first=index == 0) for index in range(depth)
+            TwoWayLayer(dim, num_heads, make_mlp(dim, mlp_dim), is_first=index == 0) for index in range(depth)
         )
         self.final_attn_token_to_image = TokenAttention(dim, num_heads, downsample=2)
         self.norm_final_attn = nn.LayerNorm(dim)

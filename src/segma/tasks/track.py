@@ -8,7 +8,7 @@ their masks bit for bit; a run's generator may be stopped between any two frames
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -131,6 +131,7 @@ class VideoSession:
             if memory is not None:
                 track.recent[frame] = memory
             track.forget(frame)
+            track.at = None
             track.outdated -= {(frame, False), (frame, True)}
 
     def absent(self, name: str, first: int, last: int) -> None:
@@ -167,8 +168,8 @@ class VideoSession:
         """What is kept of an object on a frame."""
         return self.keeper.get(self.track(name).object_id, frame)
 
-    def frame(self, index: int, *, image: Frame | None = None) -> TrackFrame:
-        """All that is kept of a frame."""
+    def frame(self, index: int, *, image: Frame | None = None, tracked: tuple[str, ...] = ()) -> TrackFrame:
+        """All that is kept of a frame, with its picture, and who was tracked on it just now."""
         records: dict[str, TrackRecord] = {}
         for key in sorted(self.tracks):
             record = self.keeper.get(key, index)
@@ -176,7 +177,14 @@ class VideoSession:
                 records[self.tracks[key].name] = record
         seconds = image.time if image is not None else self.source.time_of(index)
         pixels = None if image is None else image.pixels
-        return TrackFrame(index=index, time=seconds, size=self.source.size, records=records, image=pixels)
+        return TrackFrame(
+            index=index,
+            time=seconds,
+            size=self.source.size,
+            records=records,
+            tracked=tracked,
+            image=pixels,
+        )
 
     # runs
 
@@ -230,6 +238,29 @@ class VideoSession:
                 propagation = Propagation(self, plan, run, reverse, may_stop=True)
                 yield from propagation.frames(on_progress, cancel)
 
+    def run_live(self, is_cut: Callable[[Frame], bool]) -> Iterator[TrackFrame]:
+        """Follow whatever objects there are through a stream, frame by frame; they may come and go meanwhile.
+
+        `is_cut` tells whether a frame begins a new shot. Nothing is read ahead: a prompt is answered on the
+        frame that was given last.
+        """
+        going: Propagation | None = None
+        try:
+            for frame in self.source.frames():
+                self.current = frame
+                if is_cut(frame):
+                    self.cuts = (*self.cuts[-1:], frame.index)
+                keys = sorted(self.tracks)
+                if going is None or keys != [stretch.object_id for stretch in going.plan]:
+                    if going is not None:
+                        going.close("done")
+                    plan = [Stretch(key, frame.index, None) for key in keys]
+                    going = Propagation(self, plan, self._begin(plan), reverse=False) if plan else None
+                yield self.frame(frame.index, image=frame) if going is None else going.step(frame)
+        finally:
+            if going is not None:
+                going.close("stopped")
+
     def resume(
         self, *, on_progress: OnProgress | None = None, cancel: threading.Event | None = None
     ) -> Iterator[TrackFrame]:
@@ -278,7 +309,7 @@ class VideoSession:
         if last is not None and first > last:
             raise InputError("input.value", f"Frames {first} to {last}: the first comes after the last.")
 
-    def _begin(self, plan: Sequence[Stretch], *, reverse: bool, reason: Reason) -> Run:
+    def _begin(self, plan: Sequence[Stretch], *, reverse: bool = False, reason: Reason = "new") -> Run:
         keys = tuple(dict.fromkeys(stretch.object_id for stretch in plan))
         ends = [stretch.last for stretch in plan if stretch.last is not None]
         last = max(ends) if len(ends) == len(plan) else None
@@ -288,11 +319,11 @@ class VideoSession:
     def _set_presence(self, track: ObjectTrack, first: int, last: int, state: Presence) -> None:
         self.keeper.set_presence(track.object_id, first, last, state)
         kept = next(each for each in self.keeper.objects() if each.object_id == track.object_id)
-        track.absences = kept.absences
+        track.absences, track.at = kept.absences, None
 
     def _settle(self, track: ObjectTrack, frame: int, memory: FrameMemory) -> None:
         """The answer becomes a conditioning memory (or a mere tracked one, if the config wants that)."""
-        track.paths = track.paths[:1]
+        track.paths, track.at = track.paths[:1], None
         if track.direction(frame) is None or self.config.corrections_condition or frame in track.anchors:
             track.recent.pop(frame, None)
             track.anchors[frame] = memory

@@ -51,6 +51,7 @@ def dump(tracks: Iterable[ObjectTrack], saved: Saved) -> bytes:
             ],
             "directions": track.directions,
             "outdated": sorted(track.outdated),
+            "at": [track.at, track.at_reverse],
         }
     about = {
         "version": VERSION,
@@ -99,6 +100,8 @@ def _load_object(
     ]
     track.directions = [(int(a), int(b), bool(reverse)) for a, b, reverse in about["directions"]]
     track.outdated = {(int(frame), bool(way)) for frame, way in about["outdated"]}
+    at, reverse = about["at"]
+    track.at, track.at_reverse = None if at is None else int(at), bool(reverse)
 
 
 def _dump_memories(

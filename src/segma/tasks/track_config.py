@@ -56,6 +56,8 @@ class TrackConfig:
     """Its object score, a logit."""
     min_motion: float = 0.3
     """Its overlap with the box that the Kalman filter expects, where that runs."""
+    min_appearance: float = 0.0
+    """Cosine of object pointers from which a mask may be an object that was away (`redetect`, `cuts`)."""
 
     # what becomes of masks
     fill_hole_area: int = 8
@@ -82,8 +84,9 @@ class TrackConfig:
         limits: dict[str, tuple[float, float]] = {
             "stride": (1, 1000), "pool": (1, 16), "window": (16, 4096), "hypotheses": (1, 8),
             "motion_weight": (0, 1), "redetect_after": (1, 1 << 20), "min_predicted_iou": (0, 1),
-            "min_motion": (0, 1), "fill_hole_area": (0, 1 << 20), "same_frames": (1, 1 << 20),
-            "same_iou": (0, 1), "cached_frames": (1, 64), "state_seconds": (0, 1e9),
+            "min_motion": (0, 1), "min_appearance": (-1, 1), "fill_hole_area": (0, 1 << 20),
+            "same_frames": (1, 1 << 20), "same_iou": (0, 1), "cached_frames": (1, 64),
+            "state_seconds": (0, 1e9),
         }  # fmt: skip
         for name, (low, high) in limits.items():
             value = getattr(self, name)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from segma.errors import InputError
 from segma.masks.mask import Mask
 from segma.media.source import Frame
 from segma.models.interfaces import MemoryBank
@@ -30,7 +29,7 @@ def encoded(session: VideoSession, index: int, frame: Frame | None = None) -> En
     """A frame as the network sees it, from the cache if it is there."""
 
     def encode() -> EncodedFrame:
-        given = frame or _pixels(session, index)
+        given = frame or session.source.read(index)
         pixels, transform = frame_to_model(
             given.pixels, session.model.input_spec, session.runtime.torch_device
         )
@@ -63,10 +62,17 @@ def ensure_memories(session: VideoSession, tracks: Sequence[ObjectTrack]) -> Non
 
 
 def bank_of(
-    session: VideoSession, track: ObjectTrack, path: Path, frame: int, *, reverse: bool
+    session: VideoSession,
+    track: ObjectTrack,
+    path: Path,
+    frame: int,
+    *,
+    reverse: bool,
+    others: Sequence[ObjectTrack] = (),
 ) -> MemoryBank:
-    """What an object attends to on a frame."""
+    """What an object attends to on a frame; `others` are the objects of the run."""
     held = {**path.recent, **track.anchors}
+    shot = (0, None) if session.config.cuts == "ignore" else shot_at(frame, session.cuts)
     chosen = track_memory.select(
         frame,
         reverse=reverse,
@@ -76,19 +82,27 @@ def bank_of(
         spec=session.model.memory_spec,
         config=session.config,
         num_frames=session.source.num_frames,
-        shot=(0, None) if session.config.cuts == "ignore" else shot_at(frame, session.cuts),
+        shot=shot,
     )
-    others = [each.recent for each in session.tracks.values() if each is not track]
-    before = frame + (1 if reverse else -1)
     return MemoryBank(
         maps=tuple(track_steps.pooled(held[other], session.config.pool) for other, _ in chosen.maps),
         rows=tuple(row for _, row in chosen.maps),
         pointers=tuple(held[other].pointer for other, _ in chosen.pointers),
         distances=tuple(distance for _, distance in chosen.pointers),
-        others=tuple(recent[before].pointer for recent in others if before in recent)
+        others=_other_pointers(track, others, frame + (1 if reverse else -1), shot)
         if session.config.attend_others
         else (),
     )
+
+
+def _other_pointers(
+    track: ObjectTrack, others: Sequence[ObjectTrack], before: int, shot: tuple[int, int | None]
+) -> tuple[torch.Tensor, ...]:
+    """Pointers of the other objects where they are on the frame before, in the order given."""
+    if before < shot[0] or (shot[1] is not None and before > shot[1]):
+        return ()
+    memories = [each.memory(before) for each in others if each is not track]
+    return tuple(memory.pointer for memory in memories if memory is not None and memory.is_present)
 
 
 def as_records(
@@ -121,17 +135,6 @@ def absence(session: VideoSession) -> TrackRecord:
     """The record of an object that a person says is not there."""
     empty = Mask(size=session.source.size, offset=(0, 0), crop_size=(0, 0), counts=b"")
     return TrackRecord(compact=empty, predicted_iou=1.0, object_score=-CERTAIN_SCORE, source="person")
-
-
-def _pixels(session: VideoSession, index: int) -> Frame:
-    if session.source.can_seek:
-        return session.source.read(index)
-    if session.current is None or session.current.index != index:
-        at = "no frame yet" if session.current is None else f"frame {session.current.index}"
-        raise InputError(
-            "input.frame_range", f"Frame {index} of {session.source.name} is not at hand: it is at {at}."
-        )
-    return session.current
 
 
 def previous_logits(session: VideoSession, track: ObjectTrack, frame: int) -> torch.Tensor | None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from segma.models.interfaces import MemorySpec
 from segma.tasks.track_config import TrackConfig
 
+_SPARSE, _NUM_SPARSE, _NUM_DISTRACTORS = 5, 3, 3  # DAM4SAM: distance and number of recent frames, slots
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
@@ -51,7 +53,8 @@ def select(
     behind = _behind(frame, way, usable, spec.num_recent, config)
     maps = [(other, spec.num_recent) for other in chosen]
     taken = {other for other, _ in behind} | set(chosen)
-    maps += [(other, -1) for other in distractors if other not in taken]
+    apart = _last_distractors(frame, way, [other for other in distractors if other in usable])
+    maps += [(other, -1) for other in reversed(apart) if other not in taken]
     maps += [(other, row) for other, row in reversed(behind)]
     horizon = spec.num_pointers if num_frames is None else min(num_frames, spec.num_pointers)
     longest = max(1, horizon - 1)
@@ -61,6 +64,26 @@ def select(
         if usable.get(other, False) or (config.memory == "recent" and other in usable):
             pointers.append((other, distance / longest))
     return Selection(maps=tuple(maps), pointers=tuple(pointers))
+
+
+def outliving(
+    frame: int,
+    *,
+    reverse: bool,
+    recent: Mapping[int, bool],
+    distractors: Collection[int],
+    spec: MemorySpec,
+    config: TrackConfig,
+) -> frozenset[int]:
+    """Frames whose memories are held however far they are left behind, when `frame` is done: a few.
+
+    Reliable frames and distractors may be long ago; the last frames, SAM 2's own choice, never are.
+    """
+    if config.memory == "recent":
+        return frozenset()
+    way = -1 if reverse else 1
+    kept = [other for other, _ in _behind(frame + way, way, recent, spec.num_recent, config)]
+    return frozenset([*kept, *_last_distractors(frame + way, way, distractors)])
 
 
 def nearest_anchors(frame: int, anchors: Collection[int], most: int | None) -> tuple[int, ...]:
@@ -78,6 +101,12 @@ def nearest_anchors(frame: int, anchors: Collection[int], most: int | None) -> t
     return tuple(other for other in anchors if other in kept)
 
 
+def _last_distractors(frame: int, way: int, distractors: Collection[int]) -> list[int]:
+    """The last three behind, the newest first."""
+    behind = [other for other in distractors if (frame - other) * way > 0]
+    return sorted(behind, key=lambda other: abs(frame - other))[:_NUM_DISTRACTORS]
+
+
 def _behind(
     frame: int, way: int, usable: Mapping[int, bool], count: int, config: TrackConfig
 ) -> list[tuple[int, int]]:
@@ -88,8 +117,8 @@ def _behind(
     near = [other for other in usable if usable[other] and (frame - other) * way > 0]
     near.sort(key=lambda other: abs(frame - other))
     if config.memory == "distractor":  # the last frame, and every fifth before it (DAM4SAM)
-        near = near[:1] + [other for other in near[1:] if other % 5 == 0]
-        count = min(count, 3)
+        near = near[:1] + [other for other in near[1:] if other % _SPARSE == 0]
+        count = min(count, _NUM_SPARSE)
     return [(other, row) for row, other in enumerate(near[:count])]
 
 

@@ -155,6 +155,13 @@ class MemoryKeeper:
             other._states = copy.copy(self._states)
         return other
 
+    def forget(self, frame: int) -> None:
+        """Drop all records up to a frame, for streams without end."""
+        with self._lock:
+            for records in (*self._latest.values(), *self._written.values()):
+                for old in [old for old in records if old <= frame]:
+                    del records[old]
+
     def _known(self, object_id: int) -> KeptObject:
         """An object that is not removed, or InputError."""
         if object_id not in self._objects:

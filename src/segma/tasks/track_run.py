@@ -16,8 +16,9 @@ from segma.masks.mask import mask_iou
 from segma.media.source import Frame
 from segma.results import TrackFrame, TrackRecord
 from segma.runtime import memory_errors
-from segma.tasks import track_steps
-from segma.tasks.track_choice import Row, decide
+from segma.tasks import track_memory, track_paths, track_steps
+from segma.tasks.reidentify import is_searched, is_tried
+from segma.tasks.track_choice import Outcome, Row, candidates, decide
 from segma.tasks.track_frame import (
     absence,
     as_records,
@@ -53,6 +54,8 @@ class Propagation:
     )
     stopped: set[int] = field(default_factory=set[int])
     tracked_frames: dict[int, int] = field(default_factory=dict[int, int])
+    candidates: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
+    """By object, frames of a new shot in which it was found, not written yet as such."""
 
     def frames(
         self, on_progress: OnProgress | None = None, cancel: threading.Event | None = None
@@ -71,26 +74,35 @@ class Propagation:
             for done, frame in enumerate(session.source.frames(first, last, reverse=self.reverse), 1):
                 if cancel is not None and cancel.is_set():
                     raise Cancelled
-                session.current = frame
-                active = self._active(frame.index)
-                if not active and self._is_over(frame.index):
+                if self._is_over(frame.index):
                     break
-                with session.lock, memory_errors(), torch.inference_mode():
-                    self._advance(frame, active)
-                    found = session.frame(frame.index, image=frame)
+                found = self.step(frame)
                 if time.monotonic() - saved > session.config.state_seconds:
                     saved = time.monotonic()
+                    self._write_candidates(*self.candidates)
                     session.save_state(self.run, frame.index)
                 yield found
                 if on_progress is not None:
                     on_progress(done, total)
             state = "done"
         finally:
-            self._close("done" if state == "done" else "stopped")
+            self.close("done" if state == "done" else "stopped")
 
-    def _close(self, state: RunState) -> None:
+    def step(self, frame: Frame) -> TrackFrame:
+        """One frame of all objects that can be followed to it."""
+        session = self.session
+        session.current = frame
+        with session.lock, memory_errors(), torch.inference_mode():
+            active = self._active(frame.index)
+            self._advance(frame, active)
+            names = tuple(track.name for track in active)
+            return session.frame(frame.index, image=frame, tracked=names)
+
+    def close(self, state: RunState) -> None:
+        """Write what waits, and end the run."""
         for object_id in list(self.alike):
             self._flush(object_id)
+        self._write_candidates(*self.candidates)
         self.session.keeper.end(self.run, state)
         self.session.save_state(self.run, None)
 
@@ -115,13 +127,19 @@ class Propagation:
             return True
         if not track.anchors:
             return False
-        first, last = shot_at(frame, cuts) if config.cuts == "stop" else (0, None)
+        if self._searched(track, frame):
+            return is_tried(frame, track.anchors, cuts, reverse=self.reverse)
+        first, last = (0, None) if config.cuts == "ignore" else shot_at(frame, cuts)
         near = [a for a in track.anchors if first <= a and (last is None or a <= last)]
         if not near:
-            return False
+            return config.cuts == "reidentify"  # found again in this shot
         if config.before_first_prompt or track.direction(frame) is not None:
             return True
         return frame < max(near) if self.reverse else frame > min(near)
+
+    def _searched(self, track: ObjectTrack, frame: int) -> bool:
+        session = self.session
+        return is_searched(track, frame, session.cuts, session.config, reverse=self.reverse)
 
     def _advance(self, frame: Frame, active: Sequence[ObjectTrack]) -> None:
         """One frame of all active objects: prompted, said to be absent, or tracked."""
@@ -129,10 +147,12 @@ class Propagation:
         following: list[ObjectTrack] = []
         for track in active:
             if frame.index in track.anchors:
+                track_paths.settle(track, frame.index, session.config, reverse=self.reverse)
                 track.passed(frame.index, reverse=self.reverse)
                 track.outdated.discard((frame.index, self.reverse))
                 self._forget_far(track, frame.index)
             elif track.is_absent(frame.index):
+                track_paths.wait(track, frame.index, session.config, reverse=self.reverse)
                 self._put(track, frame.index, absence(session))
             else:
                 following.append(track)
@@ -141,42 +161,84 @@ class Propagation:
         seen = encoded(session, frame.index, frame)
         ensure_memories(session, following)
         step = session.runtime.prompts_at_once
-        rows = [Row(track, path) for track in following for path in track.paths]
-        outcome: list[tuple[Row, FrameMemory]] = []
+        rows = [row for track in following for row in self._rows(track, frame.index)]
+        options: list[list[FrameMemory]] = []
         for start in range(0, len(rows), step):
             few = rows[start : start + step]
-            banks = [bank_of(session, row.track, row.path, frame.index, reverse=self.reverse) for row in few]
+            banks = [
+                bank_of(session, row.track, row.path, frame.index, reverse=self.reverse, others=active)
+                for row in few
+            ]
             decoded, best = track_steps.tracked(session.model, seen, banks)
-            outcome += decide(session.model, few, decoded, best, session.config)
-        self._keep(seen, following, outcome)
+            options += candidates(session.model, decoded, best, session.config)
+        fixed = [t.anchors[frame.index].low_res_logits for t in active if frame.index in t.anchors]
+        config, reverse = session.config, self.reverse
+        outcomes = decide(rows, options, frame.index, reverse=reverse, config=config, fixed=fixed)
+        self._keep(seen, [each for each in outcomes if each.enters or not each.searched])
 
-    def _keep(
-        self, seen: EncodedFrame, tracks: Sequence[ObjectTrack], outcome: Sequence[tuple[Row, FrameMemory]]
-    ) -> None:
+    def _rows(self, track: ObjectTrack, frame: int) -> list[Row]:
+        """An object's paths; where it is looked for, one that knows conditioning memories only."""
+        if self._searched(track, frame):
+            return [Row(track, Path(), searched=True)]
+        track_paths.begin(track, frame, self.session.config, reverse=self.reverse)
+        return [Row(track, path) for path in track.paths]
+
+    def _keep(self, seen: EncodedFrame, outcomes: Sequence[Outcome]) -> None:
         """Remember what was decided, and write each object's record."""
         session = self.session
         step = session.runtime.prompts_at_once
-        memories = [memory for _, memory in outcome]
-        for start in range(0, len(memories), step):
-            track_steps.remember(session.model, seen, memories[start : start + step], binarize=False)
-        paths: dict[int, list[Path]] = {}
-        for row, memory in outcome:
-            row.path.recent[seen.index] = memory
-            paths.setdefault(row.track.object_id, []).append(row.path)
-        for memory in memories:
-            track_steps.fill_holes(memory, session.config.fill_hole_area)
-        best: list[FrameMemory] = []
-        for track in tracks:
-            track.paths = paths[track.object_id]
+        entering = [each.memory for each in outcomes if each.enters]
+        for start in range(0, len(entering), step):
+            track_steps.remember(session.model, seen, entering[start : start + step], binarize=False)
+        several: dict[int, list[Outcome]] = {}
+        for each in outcomes:
+            each.path.recent.pop(seen.index, None)
+            if each.enters:
+                each.path.recent[seen.index] = each.memory
+            several.setdefault(each.track.object_id, []).append(each)
+            track_steps.fill_holes(each.memory, session.config.fill_hole_area)
+        tracks = [few[0].track for few in several.values()]
+        best = [few[0].memory for few in several.values()]
+        for track, few in zip(tracks, several.values(), strict=True):
+            track.paths = [each.path for each in few]
             track.passed(seen.index, reverse=self.reverse)
             self._forget_far(track, seen.index)
-            best.append(track.recent[seen.index])
+            self._note_candidate(track, seen.index, found=few[0].searched)
         for track, record in zip(tracks, as_records(session, tracks, best, seen), strict=True):
             self._put(track, seen.index, record)
 
+    def _note_candidate(self, track: ObjectTrack, frame: int, *, found: bool) -> None:
+        """Note frames of a shot in which nobody has said that it is this object."""
+        first, last = shot_at(frame, self.session.cuts)
+        is_told = any(first <= a and (last is None or a <= last) for a in track.anchors)
+        if self.session.config.cuts != "reidentify" or is_told:
+            return
+        start, end = self.candidates.get(track.object_id, (frame, frame))
+        if start < first or not start - 1 <= frame <= end + 1 or (last is not None and end > last):
+            self._write_candidates(track.object_id)
+            start, end = frame, frame
+        self.candidates[track.object_id] = (min(start, frame), max(end, frame))
+        if found:
+            self.session.keeper.set_presence(track.object_id, frame, frame, "candidate")
+
+    def _write_candidates(self, *keys: int) -> None:
+        for key in keys:
+            first, last = self.candidates.pop(key)
+            if key in self.session.tracks:
+                self.session.keeper.set_presence(key, first, last, "candidate")
+
     def _forget_far(self, track: ObjectTrack, frame: int) -> None:
+        session, config = self.session, self.session.config
         for path in track.paths:
-            path.forget_far(frame, self.session.config.window)
+            keep = track_memory.outliving(
+                frame,
+                reverse=self.reverse,
+                recent={other: memory.is_reliable for other, memory in path.recent.items()},
+                distractors=[other for other, memory in path.recent.items() if memory.has_distractor],
+                spec=session.model.memory_spec,
+                config=config,
+            )
+            path.forget_far(frame, config.window, keep)
 
     def _put(self, track: ObjectTrack, frame: int, record: TrackRecord) -> None:
         """Write a record, unless the object is as before: then it waits for its like, and may stop."""

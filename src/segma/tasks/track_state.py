@@ -8,7 +8,7 @@ is equal.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 from jaxtyping import Float
@@ -58,9 +58,9 @@ class Path:
     motion: BoxMotion | None = None
     absent_for: int = 0
 
-    def forget_far(self, frame: int, window: int) -> None:
-        """Drop memories more than `window` frames away."""
-        for other in [other for other in self.recent if abs(other - frame) > window]:
+    def forget_far(self, frame: int, window: int, keep: Collection[int] = ()) -> None:
+        """Drop memories more than `window` frames away, save those of frames in `keep`."""
+        for other in [other for other in self.recent if abs(other - frame) > window and other not in keep]:
             del self.recent[other]
 
 
@@ -81,6 +81,10 @@ class ObjectTrack:
     directions: list[tuple[int, int, bool]] = field(default_factory=list[tuple[int, int, bool]])
     outdated: set[tuple[int, bool]] = field(default_factory=set[tuple[int, bool]])
     """Prompted frames from which nothing has been tracked since, and which way (True: in reverse)."""
+    at: int | None = None
+    """The frame that the paths stand at; None after a word of a person, when none goes on from anywhere."""
+    at_reverse: bool = False
+    """Which way they went to it."""
 
     @property
     def recent(self) -> dict[int, FrameMemory]:
@@ -98,8 +102,15 @@ class ObjectTrack:
                 return reverse
         return None
 
+    def follows_on(self, frame: int, most: int, *, reverse: bool) -> bool:
+        """Whether the paths go on to a frame from at most `most` frames behind it."""
+        if self.at is None or self.at_reverse != reverse:
+            return False
+        return 0 < (self.at - frame if reverse else frame - self.at) <= most
+
     def passed(self, frame: int, *, reverse: bool) -> None:
         """Note that a frame was tracked; ranges grow while a run goes on."""
+        self.at, self.at_reverse = frame, reverse
         if self.directions:
             first, last, way = self.directions[-1]
             if way == reverse and frame == (first - 1 if reverse else last + 1):

@@ -54,7 +54,9 @@ def masked(model: WithMemory, frame: EncodedFrame, mask: Mask) -> FrameMemory:
     dense = torch.as_tensor(mask.dense(), device=device).float()[None, None]
     whole = (_resized(dense, size) >= 0.5).float()
     low = _resized(whole * (2 * _CERTAIN) - _CERTAIN, side)[0, 0]
-    decoded = model.decode(frame.features, PromptTensors(mask_logits=model.reduce_masks(whole)))
+    coords, nothing = _no_points(1, device)
+    asked = PromptTensors(coords=coords, labels=nothing, mask_logits=model.reduce_masks(whole))
+    decoded = model.decode(frame.features, asked)
     assert decoded.object_score is not None
     is_there = whole.flatten(1).any(1)
     index = torch.zeros(1, dtype=torch.long, device=device)
@@ -68,9 +70,7 @@ def tracked(
 ) -> tuple[Decoded, Int[Tensor, " batch"]]:
     """Every object's frame, conditioned by its bank and decoded without prompts; and each best mask."""
     features = model.condition(frame.features, banks)
-    device = features.embedding.device
-    coords = torch.zeros(len(banks), 1, 2, device=device)
-    nothing = torch.full((len(banks), 1), -1, device=device)
+    coords, nothing = _no_points(len(banks), features.embedding.device)
     decoded = model.decode(features, PromptTensors(coords=coords, labels=nothing))
     return decoded, best_of_three(decoded)
 
@@ -135,6 +135,11 @@ def logits_of(mask: Mask, side: int) -> Float[Tensor, "side side"]:
     """A kept mask as logits of +-10, for a frame whose own logits are no longer held."""
     small = cv2.resize(mask.dense().astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
     return torch.as_tensor((2 * small - 1) * _CERTAIN)
+
+
+def _no_points(batch: int, device: torch.device) -> tuple[Float[Tensor, "batch 1 2"], Int[Tensor, "batch 1"]]:
+    """The padding point that SAM 2 asks with where nobody clicked (section 3 of the specification)."""
+    return torch.zeros(batch, 1, 2, device=device), torch.full((batch, 1), -1, device=device)
 
 
 def _resized(masks: Float[Tensor, "batch 1 h w"], side: int) -> Float[Tensor, "batch 1 side side"]:

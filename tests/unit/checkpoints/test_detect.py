@@ -40,20 +40,6 @@ def test_sizes_without_a_name_are_found_as_such(toy_config: SamConfig) -> None:
     assert found.label == "sam of unusual size"
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "image_encoder.trunk.pos_embed",
-        "module.sam_mask_decoder.iou_token.weight",
-        "vision_encoder.backbone.pos_embed",
-    ],
-)
-def test_a_sam_2_file_is_recognised_and_refused(name: str) -> None:
-    with pytest.raises(ModelError, match=r"SAM 2 checkpoint; this build of segma can load: sam\.") as caught:
-        detect({name: (1,), "image_encoder.neck.0.weight": (1,)})
-    assert caught.value.code == "model.unreadable"
-
-
 def test_unknown_names_are_shown() -> None:
     with pytest.raises(ModelError) as caught:
         detect({f"layer{index}.weight": (1,) for index in range(9)})

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segma.checkpoints.download import DownloadConfig, download
-from segma.checkpoints.lock import file_lock
 from segma.checkpoints.origin import Origin, write_origin
+from segma.locking import file_lock
 
 if TYPE_CHECKING:
     from tests.unit.checkpoints.conftest import FileServer
@@ -102,7 +102,7 @@ def fail() -> None:
 def test_lock_of_a_process_that_died_is_free(tmp_path: Path) -> None:
     lock = tmp_path / "x.lock"
     code = (
-        "import os, sys, pathlib; from segma.checkpoints.lock import file_lock\n"
+        "import os, sys, pathlib; from segma.locking import file_lock\n"
         "with file_lock(pathlib.Path(sys.argv[1]), wait=lambda: None): os._exit(0)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

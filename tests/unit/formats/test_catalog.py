@@ -9,13 +9,21 @@ import pytest
 from segma.errors import FormatError
 from segma.formats import catalog
 from segma.formats.loss import LossReport
-from segma.samples import ImageSample
+from segma.samples import ImageSample, VideoSample
+
+IMAGES = [name for name, entry in catalog.FORMATS.items() if "images" in entry.holds]
+VIDEOS = [name for name, entry in catalog.FORMATS.items() if "videos" in entry.holds]
 
 
 @pytest.mark.parametrize("name", catalog.FORMATS)
-def test_every_row_reads_and_writes_as_it_says(name: str, sample: ImageSample, tmp_path: Path):
+def test_every_row_says_what_it_holds_and_is(name: str):
     entry = catalog.FORMATS[name]
-    assert entry.help and "\n" not in entry.help
+    assert entry.help and "\n" not in entry.help and entry.holds
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_every_row_for_images_reads_and_writes_as_it_says(name: str, sample: ImageSample, tmp_path: Path):
+    entry = catalog.FORMATS[name]
     path = tmp_path / f"out{entry.suffixes[0] if entry.suffixes else ''}"
     assert entry.write and catalog.writer(name)([sample], path).written == 7
     if entry.read:
@@ -26,10 +34,28 @@ def test_every_row_reads_and_writes_as_it_says(name: str, sample: ImageSample, t
             catalog.reader(name)
 
 
+@pytest.mark.parametrize("name", VIDEOS)
+def test_every_row_for_videos_reads_and_writes_as_it_says(name: str, video: VideoSample, tmp_path: Path):
+    entry = catalog.FORMATS[name]
+    path = tmp_path / f"out{entry.suffixes[0] if entry.suffixes else ''}"
+    assert catalog.writer(name, "videos")([video], path).written == 3
+    if entry.read:
+        (found,) = catalog.reader(name, "videos")(path)
+        ring = next(each for each in found.objects if each.object_id == 3).masklet
+        assert [ring.masks[frame] for frame in (0, 4, 8)] == [
+            video.objects[0].masklet.masks[frame] for frame in (0, 4, 8)
+        ]
+    else:
+        with pytest.raises(FormatError, match="cannot be read for videos"):
+            catalog.reader(name, "videos")
+
+
 def test_unknown_names_list_the_known():
-    with pytest.raises(FormatError, match="Formats to write: coco, csv, png, sa1b") as caught:
+    with pytest.raises(FormatError, match="Formats to write images: coco, csv, png, sa1b") as caught:
         catalog.writer("xml")
     assert caught.value.code == "format.unknown"
+    with pytest.raises(FormatError, match="'davis' cannot be read for images"):
+        catalog.reader("davis")
 
 
 def test_the_table_imports_nothing():

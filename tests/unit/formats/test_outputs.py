@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from PIL import Image
 
 from segma.errors import FormatError, InputError
 from segma.formats import coco, outputs, png, sa1b
-from segma.masks.mask import CompactMasks, Mask
+from segma.masks.mask import CompactMasks
 from segma.media.draw import overlay
 from segma.media.image import read_image, read_mask, read_palette
 from segma.samples import ImageSample
@@ -88,14 +87,6 @@ def test_several_objects_are_a_palette_where_the_lowest_id_wins(
     expected = np.where(masks.any(0), masks.argmax(0) + 1, 0)
     assert np.array_equal(ids, expected)
     assert f"{(masks.sum(0) > 1).sum()} pixels lie in several" in caplog.text
-
-
-def test_a_palette_has_an_end(make_dense: Callable[[str], np.ndarray]):
-    many = CompactMasks([Mask.from_dense(make_dense("pixel"))] * 255, (31, 43))
-    with pytest.raises(FormatError, match="holds 254 objects, there are 255") as caught:
-        outputs.id_map(many)
-    assert caught.value.code == "format.loss"
-    assert outputs.id_map(many[:254])[1] == 1
 
 
 def test_pictures(sample: ImageSample, tmp_path: Path):

@@ -100,3 +100,55 @@ def test_several_files_or_none(tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
     files.write_files(tmp_path, {"c": b"3", "b": b"4"}, overwrite=True)
     assert (tmp_path / "b").read_bytes() == b"4"
+
+
+def test_a_file_written_in_pieces_appears_at_the_end(tmp_path: Path):
+    with files.new_file(tmp_path / "a") as stream:
+        stream.write(b"one ")
+        assert not (tmp_path / "a").exists()
+        stream.write(b"two")
+    assert (tmp_path / "a").read_bytes() == b"one two"
+    with pytest.raises(InputError), files.new_file(tmp_path / "a"):
+        raise AssertionError("not reached")
+    with pytest.raises(ZeroDivisionError), files.new_file(tmp_path / "a", overwrite=True) as stream:
+        stream.write(b"three")
+        raise ZeroDivisionError
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"one two"
+
+
+def test_a_folder_appears_when_it_is_finished(tmp_path: Path):
+    target = tmp_path / "deep" / "masks"
+    with pytest.raises(ZeroDivisionError), files.new_folder(target) as part:
+        (part / "0.png").write_bytes(b"0")
+        raise ZeroDivisionError
+    assert list((tmp_path / "deep").iterdir()) == []
+    with files.new_folder(target) as part:
+        (part / "1").mkdir()
+        (part / "1" / "0.png").write_bytes(b"0")
+        assert not target.exists()
+    assert (target / "1" / "0.png").read_bytes() == b"0"
+    with pytest.raises(InputError, match="not empty"), files.new_folder(target):
+        raise AssertionError("not reached")
+
+
+def test_a_folder_written_again_keeps_what_is_not_stale(tmp_path: Path):
+    for name in ("1/0.png", "2/0.png", "2/mine.txt", "3/0.png", "0.png", "mine.txt"):
+        (tmp_path / "x" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "x" / name).write_bytes(b"old")
+    with files.new_folder(tmp_path / "x", overwrite=True, stale="[0-9]*/*.png") as part:
+        (part / "1").mkdir()
+        (part / "1" / "0.png").write_bytes(b"new")
+        (part / "4").mkdir()
+    found = {entry.relative_to(tmp_path / "x").as_posix() for entry in (tmp_path / "x").rglob("*")}
+    assert found == {"1", "1/0.png", "2", "2/mine.txt", "0.png", "mine.txt", "4"}
+    assert (tmp_path / "x" / "1" / "0.png").read_bytes() == b"new"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x"]
+
+
+def test_what_the_system_says_is_said_once(tmp_path: Path):
+    with pytest.raises(StoreError, match=r"^full$"), files.new_folder(tmp_path / "x"):
+        raise StoreError("disk.full", "full")
+    with pytest.raises(StoreError) as caught, files.new_file(tmp_path / "none" / "x"):
+        raise AssertionError("not reached")
+    assert caught.value.code == "disk.unwritable"

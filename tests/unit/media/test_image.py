@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segma.errors import InputError
-from segma.media.image import list_images, read_image
+from segma.media.image import list_images, picture_size, read_image, write_mask
 
 RNG = np.random.default_rng(3)
 PICTURE = RNG.integers(0, 256, (13, 21, 3), np.uint8)
@@ -331,3 +331,11 @@ def test_importing_needs_no_torch():
     modules = "segma.media.image, segma.media.sheet, segma.formats.outputs"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_size_is_read_from_the_header(tmp_path: Path):
+    path = write_mask(np.eye(31, 43) > 0, tmp_path / "a.png")
+    path.write_bytes(path.read_bytes()[:60])
+    assert picture_size(path) == (31, 43)
+    with pytest.raises(InputError, match="no such file"):
+        picture_size(tmp_path / "b.png")

@@ -30,11 +30,14 @@ def test_a_row_names_an_existing_variant_with_that_many_parameters(name: str) ->
 
 def test_official_rows_say_where_their_file_is() -> None:
     official = [row for row in MODELS.values() if isinstance(row.weights, OfficialFile)]
-    assert {row.name for row in official} == {"sam_vit_b", "sam_vit_l", "sam_vit_h"}
+    assert {row.name for row in official if row.system == "sam"} == {"sam_vit_b", "sam_vit_l", "sam_vit_h"}
+    sam2 = [row.name for row in official if row.system == "sam2"]
+    assert sam2 == [f"{v}_hiera_{size}" for v in ("sam2.1", "sam2") for size in ("t", "s", "b+", "l")]
     for row in official:
         assert isinstance(row.weights, OfficialFile)
         assert row.weights.url.startswith("https://")
-        assert row.weights.file_name.startswith(row.name) and row.weights.file_name.endswith(".pth")
+        assert row.weights.file_name.startswith(row.variant)
+        assert row.weights.file_name.endswith(".pth" if row.system == "sam" else ".pt")
         assert row.weights.hub_repo.startswith("facebook/")
 
 
@@ -50,13 +53,20 @@ def test_an_unknown_name_gets_the_nearest_one() -> None:
     assert str(caught.value) == 'No model "sam_vit_bb". Nearest: sam_vit_b. See: segma model list'
 
 
+def test_sam_2_is_found_by_its_file_and_by_what_people_call_it() -> None:
+    assert lookup("sam2_hiera_base_plus").name == "sam2_hiera_b+"
+    assert lookup("sam2.1_hiera_large").name == "sam2.1_hiera_l"
+    with pytest.raises(ModelError, match=r'No model "sam2_large"\. Nearest: sam2\.1_hiera_l\.'):
+        lookup("sam2_large")
+
+
 def test_even_a_name_like_nothing_gets_an_answer() -> None:
     with pytest.raises(ModelError, match=r'No model "\?\?"\. Nearest: \w+\.'):
         lookup("??")
 
 
 def test_an_unknown_system_is_told_with_what_there_is() -> None:
-    with pytest.raises(ModelError, match=r'No system "other" in this build\. It has: sam\.'):
+    with pytest.raises(ModelError, match=r'No system "other" in this build\. It has: sam, sam2\.'):
         catalog.find_system("other")
 
 

@@ -25,3 +25,14 @@ def test_a_norm_follows_the_type_of_its_data() -> None:
     low = layer_norm(norm, x.bfloat16())
     assert low.dtype == torch.bfloat16
     torch.testing.assert_close(low.float(), norm(x), atol=0.03, rtol=0.02)
+
+
+def test_channel_norm_is_the_same_in_both_memory_orders_and_keeps_type_and_order() -> None:
+    x = 3 + torch.randn(2, 6, 3, 4, generator=torch.Generator().manual_seed(0))
+    norm = ChannelNorm(6)
+    planes, pixels = norm(x), norm(x.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(planes, pixels)
+    assert planes.is_contiguous() and pixels.is_contiguous(memory_format=torch.channels_last)
+    low = norm(x.bfloat16())
+    assert low.dtype == torch.bfloat16
+    torch.testing.assert_close(low.float(), planes, atol=0.03, rtol=0.02)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -45,6 +47,19 @@ def test_shrinking_averages_what_it_leaves_out() -> None:
     plain = InputSpec(size=64, mask_size=16, fit="pad", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     pixels, _ = image_to_model(stripes, plain, CPU)
     assert (pixels[..., 2:-2] - 100).abs().max() <= 1
+
+
+@pytest.mark.parametrize("size", [(50, 80), (300, 200)])
+def test_floats_are_resized_as_by_torch_and_not_rounded(size: tuple[int, int]) -> None:
+    """SAM 2's predictor uses torch's antialiased filter on floats; Pillow's on floats gives the same."""
+    image = np.random.default_rng(5).integers(0, 256, (*size, 3), dtype=np.uint8)
+    rounded, _ = image_to_model(image, STRETCH, CPU)
+    exact, _ = image_to_model(image, replace(STRETCH, resize="float"), CPU)
+    channels = torch.as_tensor(image).permute(2, 0, 1)[None].float()
+    expected = torch.nn.functional.interpolate(channels, (64, 64), mode="bilinear", antialias=True)
+    expected = (expected - torch.tensor(STRETCH.mean).view(3, 1, 1)) / torch.tensor(STRETCH.std).view(3, 1, 1)
+    torch.testing.assert_close(exact, expected, atol=1e-4, rtol=0)
+    assert 0.1 < (rounded - exact)[0, 0].abs().max() <= 1.0  # rounded twice: along rows, then along columns
 
 
 def test_a_persons_mask_becomes_logits_that_are_sure() -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
-from segma.errors import ModelError
+from segma.models import sizes
 
-# A file may say anything: beyond these, building the network would only waste the reader's time.
-_LIMIT = 1 << 16
-_LIMITS = MappingProxyType({"encoder_depth": 512, "decoder_depth": 512, "num_multimask": 64})
+NAME = "SAM"
+_LIMITS = MappingProxyType(
+    {"encoder_depth": sizes.DEPTH_LIMIT, "decoder_depth": sizes.DEPTH_LIMIT, "num_multimask": 64}
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,21 +57,23 @@ class SamConfig:
         """Check what the parts need of each other."""
         for field in fields(self):
             if field.name != "global_blocks":
-                _check_size(field.name, getattr(self, field.name))
+                limit = _LIMITS.get(field.name, sizes.LIMIT)
+                sizes.check_size(NAME, field.name, getattr(self, field.name), limit)
         blocks = self.global_blocks
         if not all(0 <= index < self.encoder_depth for index in blocks):
-            raise _bad(f"global_blocks {blocks} are not all within 0..{self.encoder_depth - 1}")
+            sizes.refuse(NAME, f"global_blocks {blocks} are not all within 0..{self.encoder_depth - 1}")
         if len(set(blocks)) < len(blocks):
-            raise _bad(f"global_blocks {blocks} name a block twice")
+            sizes.refuse(NAME, f"global_blocks {blocks} name a block twice")
         for whole, part in (
             ("encoder_width", "encoder_heads"),
             ("image_size", "patch_size"),
             ("dim", "decoder_heads"),
         ):
-            if getattr(self, whole) % getattr(self, part):
-                raise _bad(f"{whole} {getattr(self, whole)} is no multiple of {part} {getattr(self, part)}")
+            sizes.check_multiple(NAME, self, whole, part)
         if (self.dim // 2) % self.decoder_heads or self.dim % 8 or self.mask_channels % 4:
-            raise _bad(f"dim {self.dim} or mask_channels {self.mask_channels} cannot be split as needed")
+            sizes.refuse(
+                NAME, f"dim {self.dim} or mask_channels {self.mask_channels} cannot be split as needed"
+            )
 
     @property
     def grid_size(self) -> int:
@@ -81,20 +84,6 @@ class SamConfig:
     def head_dim(self) -> int:
         """Channels of one encoder head."""
         return self.encoder_width // self.encoder_heads
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _check_size(name: str, value: object) -> None:
-    limit = _LIMITS.get(name, _LIMIT)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= limit:
-        raise _bad(f"{name} is {value!r}, not a whole number from 1 to {limit}")
-
-
-def _bad(what: str) -> ModelError:
-    return ModelError("model.unreadable", f"A SAM configuration makes no sense: {what}.")
 
 
 VARIANTS: Mapping[str, SamConfig] = MappingProxyType(
@@ -133,21 +122,9 @@ VARIANTS: Mapping[str, SamConfig] = MappingProxyType(
 
 def to_json_dict(config: SamConfig) -> dict[str, Any]:  # JSON
     """The fields as plain JSON values."""
-    return {**asdict(config), "global_blocks": list(config.global_blocks)}
+    return sizes.to_json(config)
 
 
 def from_json_dict(values: Mapping[str, Any]) -> SamConfig:  # JSON
     """The config of `to_json_dict`. `ModelError` model.unreadable on unknown, missing or wrong fields."""
-    known = {field.name: field.default for field in fields(SamConfig)}
-    unknown = sorted(str(name) for name in values.keys() - known.keys())
-    lacking = [name for name, default in known.items() if default is MISSING and name not in values]
-    if unknown or lacking:
-        what = f"it has no field {unknown[0]}" if unknown else f"{lacking[0]} is not given"
-        raise _bad(what)
-    given: dict[str, Any] = dict(values)  # JSON
-    blocks: Any = given.pop("global_blocks")  # JSON
-    if not isinstance(blocks, list | tuple) or not all(map(_is_int, cast("list[Any]", blocks))):
-        raise _bad("global_blocks is not a list of whole numbers")
-    for name, value in given.items():
-        _check_size(name, value)
-    return SamConfig(**given, global_blocks=tuple(cast("list[int]", blocks)))
+    return sizes.from_json(SamConfig, NAME, values)

@@ -7,16 +7,15 @@ leaves the tensors alone, so it works on shapes as well.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar, cast
 
 from segma.errors import ModelError
+from segma.models.naming import Shape, compile_rules, count_blocks, rename, strip_prefixes
 from segma.models.sam.config import SamConfig, from_json_dict, to_json_dict
 
 T = TypeVar("T")
 Layout = Literal["official", "transformers"]
-Shape = tuple[int, ...]
 
 _OFFICIAL_POSITION = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
 _HUB_POSITION = "prompt_encoder.shared_embedding.positional_embedding"
@@ -24,7 +23,7 @@ _HUB_POSITION = "prompt_encoder.shared_embedding.positional_embedding"
 _HUB_POSITION_TWIN = "shared_image_embedding.positional_embedding"
 _HYPER_MLPS = "mask_decoder.output_hypernetworks_mlps.<n>"
 
-# Beginnings of names, official and transformers. <n> is a number. The first that fits is used.
+# Beginnings of names, official and transformers; see `naming.compile_rules`.
 _RULES = (
     ("image_encoder.blocks.<n>.norm<n>.", "vision_encoder.layers.<n>.layer_norm<n>."),
     ("image_encoder.blocks.", "vision_encoder.layers."),
@@ -59,14 +58,7 @@ _NOT_WEIGHTS = frozenset({"pixel_mean", "pixel_std"})
 _WRAPPINGS = ("model.", "module.", "sam.", "_orig_mod.")
 
 
-def _compile(source: str, target: str) -> tuple[re.Pattern[str], str]:
-    pattern = re.compile(re.escape(source).replace("<n>", r"(\d+)"))
-    numbers = iter(range(1, 10))
-    return pattern, re.sub("<n>", lambda _: rf"\{next(numbers)}", target)
-
-
-_TO_TRANSFORMERS = tuple(_compile(ours, theirs) for ours, theirs in _RULES)
-_TO_OFFICIAL = tuple(_compile(theirs, ours) for ours, theirs in _RULES)
+_TO_TRANSFORMERS, _TO_OFFICIAL = compile_rules(_RULES)
 
 
 def layout_of(names: Iterable[str]) -> Layout | None:
@@ -84,12 +76,7 @@ def strip_wrapping(state: Mapping[str, T]) -> dict[str, T]:
 
     A name that would meet another one keeps its prefix.
     """
-    stripped: dict[str, T] = {}
-    for name, value in state.items():
-        bare = _bare(name)
-        taken = bare in stripped or (bare != name and bare in state)
-        stripped[name if taken else bare] = value
-    return stripped
+    return strip_prefixes(state, _WRAPPINGS)
 
 
 def to_official(state: Mapping[str, T]) -> dict[str, T]:
@@ -103,12 +90,12 @@ def to_official(state: Mapping[str, T]) -> dict[str, T]:
     if _HUB_POSITION_TWIN in entries:
         twin = entries.pop(_HUB_POSITION_TWIN)
         entries.setdefault(_HUB_POSITION, twin)
-    return {_rename(name, _TO_OFFICIAL): value for name, value in entries.items()}
+    return {rename(name, _TO_OFFICIAL): value for name, value in entries.items()}
 
 
 def to_transformers(state: Mapping[str, T]) -> dict[str, T]:
     """The entries of either layout under transformers names; the position matrix stands twice, shared."""
-    renamed = {_rename(name, _TO_TRANSFORMERS): value for name, value in to_official(state).items()}
+    renamed = {rename(name, _TO_TRANSFORMERS): value for name, value in to_official(state).items()}
     if _HUB_POSITION in renamed:
         renamed[_HUB_POSITION_TWIN] = renamed[_HUB_POSITION]
     return renamed
@@ -123,7 +110,7 @@ def detect(shapes: Mapping[str, Shape]) -> SamConfig | None:
     try:
         _, grid, _, width = shapes["image_encoder.pos_embed"]
         patch_size = shapes["image_encoder.patch_embed.proj.weight"][-1]
-        depth = _count(shapes, r"image_encoder\.blocks\.(\d+)\.attn\.qkv\.weight")
+        depth = count_blocks(shapes, r"image_encoder\.blocks\.(\d+)\.attn\.qkv\.weight")
         tables = [shapes[f"image_encoder.blocks.{index}.attn.rel_pos_h"] for index in range(depth)]
         attention_width = shapes["image_encoder.blocks.0.attn.qkv.weight"][0] // 3
         global_blocks, window_size = _windows(tables, grid)
@@ -137,7 +124,7 @@ def detect(shapes: Mapping[str, Shape]) -> SamConfig | None:
             patch_size=patch_size,
             image_size=grid * patch_size,
             dim=shapes["image_encoder.neck.0.weight"][0],
-            decoder_depth=_count(shapes, r"mask_decoder\.transformer\.layers\.(\d+)\.norm1\.weight"),
+            decoder_depth=count_blocks(shapes, r"mask_decoder\.transformer\.layers\.(\d+)\.norm1\.weight"),
             decoder_mlp_dim=shapes["mask_decoder.transformer.layers.0.mlp.lin1.weight"][0],
             mask_channels=shapes["prompt_encoder.mask_downscaling.4.weight"][0],
             iou_hidden_dim=shapes["mask_decoder.iou_prediction_head.layers.0.weight"][0],
@@ -202,29 +189,6 @@ def with_transformers_config(config: SamConfig, values: Mapping[str, Any]) -> Sa
         return config
     heads = cast("dict[str, Any]", decoder)["num_attention_heads"]  # JSON
     return from_json_dict({**to_json_dict(config), "decoder_heads": heads})
-
-
-def _bare(name: str) -> str:
-    while name.startswith(_WRAPPINGS):
-        name = name.split(".", 1)[1]
-    return name
-
-
-def _rename(name: str, rules: tuple[tuple[re.Pattern[str], str], ...]) -> str:
-    for pattern, target in rules:
-        match = pattern.match(name)
-        if match:
-            return match.expand(target) + name[match.end() :]
-    return name
-
-
-def _count(shapes: Mapping[str, Shape], pattern: str) -> int:
-    """How many blocks there are, by the number that the pattern captures; they count 0, 1, 2 and on."""
-    matches = (re.fullmatch(pattern, name) for name in shapes)
-    numbers = {int(match[1]) for match in matches if match}
-    if numbers != set(range(len(numbers))):
-        raise ValueError("blocks are not numbered without gaps")
-    return len(numbers)
 
 
 def _windows(tables: list[Shape], grid: int) -> tuple[tuple[int, ...], int]:

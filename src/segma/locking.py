@@ -24,6 +24,9 @@ def file_lock(path: Path, *, wait: Callable[[], None]) -> Generator[None]:
 
     `wait` decides how long to sleep, and may raise to give up. On a file system that knows no locks a
     warning is logged and the work goes on without one. Raises OSError when the lock file cannot be opened.
+
+    What the holder is called (its process id, say) may be written to the file from its second byte on: the
+    first is what is locked on systems where a lock keeps readers out.
     """
     with path.open("ab") as handle:
         while not _try_lock(handle.fileno(), path):
@@ -75,6 +78,6 @@ def _may_go_on(error: OSError, path: Path) -> bool:
     if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
         return False
     if error.errno in _NO_LOCKS_HERE:
-        _log.warning("%s: this file system has no locks; do not fetch the same file twice at once.", path)
+        _log.warning("%s: this file system has no locks; do not let two processes write it at once.", path)
         return True
     raise error

@@ -1,0 +1,78 @@
+"""SAM 2's mask decoder: SAM's, with a token that says whether the object is there, and fine maps added.
+
+SAM 2 appendix D.1 and figure 9. The quality of a mask is known before the mask is drawn, so the two steps are
+two calls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from segma.models.sam2.config import Sam2Config
+from segma.nn import mask_head
+from segma.nn.mask_head import Skips
+from segma.nn.mlp import MlpStack
+from segma.nn.two_way import ImageSide, TwoWayTransformer
+
+
+@dataclass(frozen=True, slots=True)
+class MaskState:
+    """What is needed to draw, and for pointers: mask tokens, image side and fine maps of every prompt."""
+
+    mask_tokens: Float[Tensor, "batch masks dim"]
+    image: Float[Tensor, "batch cells dim"]
+    skips: Skips
+
+
+class MaskDecoder(nn.Module):
+    """Four masks a prompt: number 0 the single one, 1..3 the ambiguous set; and a score of presence."""
+
+    def __init__(self, config: Sam2Config) -> None:
+        super().__init__()
+        dim, num_masks = config.dim, config.num_multimask + 1
+        self.transformer = TwoWayTransformer(
+            depth=config.decoder_depth,
+            dim=dim,
+            num_heads=config.decoder_heads,
+            mlp_dim=config.decoder_mlp_dim,
+            make_mlp=lambda width, hidden: MlpStack(width, hidden, width, 2),
+        )
+        self.iou_token = nn.Embedding(1, dim)
+        self.mask_tokens = nn.Embedding(num_masks, dim)
+        self.obj_score_token = nn.Embedding(1, dim)
+        self.output_upscaling = mask_head.upscaling(dim)
+        self.conv_s0 = nn.Conv2d(dim, dim // 8, 1)
+        self.conv_s1 = nn.Conv2d(dim, dim // 4, 1)
+        self.output_hypernetworks_mlps = nn.ModuleList(
+            MlpStack(dim, dim, dim // 8, 3) for _ in range(num_masks)
+        )
+        self.iou_prediction_head = MlpStack(dim, config.iou_hidden_dim, num_masks, 3)
+        self.pred_obj_score_head = MlpStack(dim, dim, 1, 3)
+
+    def decode(
+        self, side: ImageSide, sparse: Float[Tensor, "batch sparse dim"], skips: Skips
+    ) -> tuple[Float[Tensor, "batch masks"], Float[Tensor, " batch"], MaskState]:
+        """Predicted IoU of every mask (in 0..1), the score of presence, and the state to draw from."""
+        own = torch.cat([self.obj_score_token.weight, self.iou_token.weight, self.mask_tokens.weight])
+        tokens = torch.cat([own.expand(len(sparse), -1, -1), sparse], 1)
+        tokens, image = self.transformer(tokens, side, len(own))
+        object_score = self.pred_obj_score_head(tokens[:, 0])[:, 0]
+        predicted_iou = self.iou_prediction_head(tokens[:, 1]).sigmoid()
+        return predicted_iou, object_score, MaskState(tokens[:, 2:], image, skips)
+
+    def draw(
+        self, state: MaskState, prompt_index: Int[Tensor, " k"], mask_index: Int[Tensor, " k"]
+    ) -> Float[Tensor, "k side side"]:
+        """Logits of the (prompt, mask) pairs."""
+        return mask_head.draw_pairs(
+            self.output_upscaling,
+            self.output_hypernetworks_mlps,
+            state.mask_tokens,
+            state.image,
+            (prompt_index, mask_index),
+            state.skips,
+        )
