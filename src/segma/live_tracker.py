@@ -18,7 +18,7 @@ from segma.tasks.track import VideoSession
 from segma.tracker import frame_prompt
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class LiveTracker:
     """A stream with objects in it, given frame by frame: iterate over it, and prompt on the frame at hand.
 
@@ -28,6 +28,10 @@ class LiveTracker:
     session: VideoSession
     objects: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     detector: CutDetector | None = None
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.session.names) or "no objects"
+        return f"LiveTracker({self.session.source.name}, {names})"
 
     def __enter__(self) -> LiveTracker:
         return self

@@ -36,7 +36,7 @@ class TrackedObject:
     """One object of a video, by name."""
 
     name: str
-    session: VideoSession
+    session: VideoSession = field(repr=False)
 
     def fix(
         self,
@@ -87,7 +87,7 @@ class TrackedObject:
         return summary_of(self.session, self.name)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Tracker:
     """A video with objects in it. Use as a context, or call `close`.
 
@@ -99,6 +99,12 @@ class Tracker:
     asset: Asset
     temporary: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
     looked_for_cuts: bool = False
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        frames = "live" if self.num_frames is None else f"{self.num_frames} frames"
+        names = ", ".join(self.session.names) or "no objects"
+        return f"Tracker({self.source.name}, {width}x{height}, {frames}, {names})"
 
     def __enter__(self) -> Tracker:
         return self

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -34,6 +34,14 @@ def made_up(name: str, shape: tuple[int, ...], salt: str = "") -> Tensor:
     return torch.as_tensor(values, dtype=torch.float32)
 
 
-def made_up_state(shapes: Mapping[str, tuple[int, ...]], salt: str = "") -> dict[str, Tensor]:
-    """`made_up` for every name."""
-    return {name: made_up(name, shape, salt) for name, shape in shapes.items()}
+def made_up_state(
+    shapes: Mapping[str, tuple[int, ...]],
+    salt: str = "",
+    adjusted: Sequence[tuple[str, float, float]] = (),
+) -> dict[str, Tensor]:
+    """`made_up` for every name; where a name begins as `adjusted` says, times its factor, plus its offset."""
+    state = {name: made_up(name, shape, salt) for name, shape in shapes.items()}
+    for start, factor, offset in adjusted:
+        for name in [name for name in state if name.startswith(start)]:
+            state[name] = factor * state[name] + offset
+    return state

@@ -143,7 +143,8 @@ def _from_rule(entry: Entry) -> LoadedModel:
     module = _skeleton(
         Detection(system=entry.system, variant=entry.variant, config=config, layout="official")
     )
-    fit(module, made_up_state(shapes_of(module)), entry.name)
+    assert isinstance(entry.weights, MadeUp)
+    fit(module, made_up_state(shapes_of(module), adjusted=entry.weights.adjusted), entry.name)
     return LoadedModel(
         module=_ready(module),
         config=config,

@@ -42,7 +42,7 @@ class MaskDecoder(mask_decoder.MaskDecoder):
     ) -> tuple[
         Float[Tensor, "batch masks side side"],
         Float[Tensor, "batch masks"],
-        Float[Tensor, "batch tokens dim"],
+        Float[Tensor, "batch masks dim"],
         Float[Tensor, "batch 1"],
     ]:
         """Low-resolution logits, predicted IoU and tokens of masks 1 to 3, or of one; and object scores.

@@ -19,11 +19,12 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
-from segma.errors import StoreError
+from segma.errors import InputError, MissingExtraError, StoreError
 from segma.store.schema import REVISION
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_SECONDS = 5
+_PAGE_BYTES = 8192  # masks of 1 to 2 kB waste a sixth less than in pages of 4096
 
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -49,6 +50,8 @@ def open_file(path: Path, *, write: bool, new: bool = False) -> Engine:
     def on_connect(connection: Any, _record: Any) -> None:  # the driver's own connection
         connection.isolation_level = None  # the driver begins no transaction by itself
         connection.execute("PRAGMA foreign_keys = ON")
+        if new:
+            connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         if write:
             connection.execute(f"PRAGMA journal_mode = {'DELETE' if new else 'WAL'}")
             connection.execute("PRAGMA synchronous = FULL")
@@ -64,8 +67,20 @@ def open_file(path: Path, *, write: bool, new: bool = False) -> Engine:
 
 
 def open_server(address: str) -> Engine:
-    """The engine of a PostgreSQL database, of its address `postgresql+psycopg://...`."""
-    return create_engine(address, pool_pre_ping=True)
+    """The engine of a PostgreSQL database, of its address `postgresql+psycopg://...`.
+
+    Raises MissingExtraError, and InputError `input.value` for an address that cannot be understood.
+    """
+    try:
+        return create_engine(address, pool_pre_ping=True)
+    except ImportError as error:
+        raise MissingExtraError("PostgreSQL", "postgres") from error
+    except SQLAlchemyError as error:  # what was given may hold a password, so it is not repeated
+        raise InputError(
+            "input.value",
+            "The address of the database cannot be understood.",
+            "It looks like postgresql+psycopg://user@host/name.",
+        ) from error
 
 
 @contextmanager

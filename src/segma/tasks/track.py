@@ -32,7 +32,7 @@ from segma.tasks.track_state import FeatureCache, FrameMemory, ObjectTrack, join
 _STATE = "memories"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class VideoSession:
     """A video with objects in it.
 
@@ -54,6 +54,10 @@ class VideoSession:
     features: FeatureCache = field(init=False, repr=False)
     current: Frame | None = field(init=False, default=None, repr=False)
     """The frame that a run gave last: the only one of a live source that can be prompted."""
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.names) or "no objects"
+        return f"VideoSession({self.source.name}, {names})"
 
     def __post_init__(self) -> None:
         self.features = FeatureCache(self.config.cached_frames)

@@ -53,7 +53,7 @@ def select(
     behind = _behind(frame, way, usable, spec.num_recent, config)
     maps = [(other, spec.num_recent) for other in chosen]
     taken = {other for other, _ in behind} | set(chosen)
-    apart = _last_distractors(frame, way, [other for other in distractors if other in usable])
+    apart = _last_distractors(frame, way, [other for other in distractors if other in usable], config)
     maps += [(other, -1) for other in reversed(apart) if other not in taken]
     maps += [(other, row) for other, row in reversed(behind)]
     horizon = spec.num_pointers if num_frames is None else min(num_frames, spec.num_pointers)
@@ -83,7 +83,7 @@ def outliving(
         return frozenset()
     way = -1 if reverse else 1
     kept = [other for other, _ in _behind(frame + way, way, recent, spec.num_recent, config)]
-    return frozenset([*kept, *_last_distractors(frame + way, way, distractors)])
+    return frozenset([*kept, *_last_distractors(frame + way, way, distractors, config)])
 
 
 def nearest_anchors(frame: int, anchors: Collection[int], most: int | None) -> tuple[int, ...]:
@@ -101,8 +101,12 @@ def nearest_anchors(frame: int, anchors: Collection[int], most: int | None) -> t
     return tuple(other for other in anchors if other in kept)
 
 
-def _last_distractors(frame: int, way: int, distractors: Collection[int]) -> list[int]:
-    """The last three behind, the newest first."""
+def _last_distractors(
+    frame: int, way: int, distractors: Collection[int], config: TrackConfig
+) -> list[int]:
+    """The last three behind, the newest first, where they are kept at all."""
+    if config.memory != "distractor":
+        return []
     behind = [other for other in distractors if (frame - other) * way > 0]
     return sorted(behind, key=lambda other: abs(frame - other))[:_NUM_DISTRACTORS]
 

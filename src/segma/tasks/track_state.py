@@ -31,11 +31,11 @@ class FrameMemory:
     `has_distractor` are the judgement of the memory policy.
     """
 
-    low_res_logits: Float[Tensor, "side side"]
+    low_res_logits: Float[Tensor, "side side"] = field(repr=False)
     predicted_iou: float
     object_score: float
-    pointer: Float[Tensor, " dim"]
-    spatial: Float[Tensor, "h w memory_dim"] | None = None
+    pointer: Float[Tensor, " dim"] = field(repr=False)
+    spatial: Float[Tensor, "h w memory_dim"] | None = field(default=None, repr=False)
     is_reliable: bool = True
     has_distractor: bool = False
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
-from segma.errors import InputError, StoreError
+from segma.errors import InputError, MissingExtraError, StoreError
 from segma.prompts.types import FramePrompt, Points
 from segma.store.project import Project
 from segma.store.tracks import AssetTracks
@@ -292,3 +292,13 @@ def test_folders_and_streams_are_assets_too(project: Project, tmp_path: Path) ->
     assert (camera.path, camera.near, camera.fps) == ("rtsp://cam/1", None, None)
     with pytest.raises(InputError, match="live stream"):
         camera.locate()
+
+
+def test_what_postgresql_needs_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingExtraError, match="PostgreSQL needs extra packages"):
+        Project.create(tmp_path / "a.segma", db="postgresql+psycopg://me:secret@host/zoo")
+    for address in ("no address: secret", "nosuch+driver://me:secret@host/zoo"):
+        with pytest.raises(InputError, match="address of the database") as caught:
+            Project.create(tmp_path / "b.segma", db=address)
+        assert "secret" not in str(caught.value)

@@ -141,8 +141,10 @@ def test_a_torn_page_is_found(filled: AssetTracks, folder: Path) -> None:
     filled.project.close()
     path = folder / "project.db"
     data = bytearray(path.read_bytes())
-    (root,) = sqlite3.connect(path).execute("SELECT rootpage FROM sqlite_master WHERE name='mask'").fetchone()
-    data[(root - 1) * 4096 : root * 4096] = os.urandom(4096)
+    with closing(sqlite3.connect(path)) as connection:
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'mask'").fetchone()
+    data[(root - 1) * size : root * size] = os.urandom(size)
     path.write_bytes(data)
     with Project.open(folder, write=False) as project:
         found = check(project)

@@ -87,17 +87,13 @@ def test_selection_is_that_of_the_rules(
 
 def test_an_unselected_conditioning_frame_counts_as_a_recent_one() -> None:
     config = TrackConfig(max_conditioning=1)
-    found = select(
-        10, reverse=False, anchors=[4, 8, 9], recent={}, spec=SPEC, config=config, num_frames=None
-    )
+    found = select(10, reverse=False, anchors=[4, 8, 9], recent={}, spec=SPEC, config=config, num_frames=None)
     assert found.maps == ((9, 6), (8, 1)) or found.maps == ((9, 6), (4, 5), (8, 1))
     assert (4, 6) not in found.maps
 
 
 def test_a_clip_of_one_frame_divides_by_nothing() -> None:
-    found = select(
-        0, reverse=False, anchors=[0], recent={}, spec=SPEC, config=TrackConfig(), num_frames=1
-    )
+    found = select(0, reverse=False, anchors=[0], recent={}, spec=SPEC, config=TrackConfig(), num_frames=1)
     assert found.pointers == ((0, 0.0),)
 
 
@@ -127,7 +123,9 @@ def test_distractor_memory_is_sparse_and_keeps_three_without_a_temporal_code() -
         num_frames=None,
     )
     assert found.maps == ((0, 6), (7, -1), (12, -1), (20, 2), (25, 1), (28, 0))
-    kept = outliving(29, reverse=False, recent=recent, distractors=[2, 7, 12, 20, 35], spec=SPEC, config=config)
+    kept = outliving(
+        29, reverse=False, recent=recent, distractors=[2, 7, 12, 20, 35], spec=SPEC, config=config
+    )
     assert kept == {7, 12, 20, 25, 28}
 
 

@@ -162,6 +162,23 @@ VARIANTS: Mapping[str, Sam2Config] = MappingProxyType(
         f"sam2_hiera_{size}": replace(config, object_pointer_time=False, absent_memory=False)
         for size, config in _HIERA.items()
     }
+    | {
+        "sam2.1_demo": Sam2Config(
+            stage_depths=(1, 2, 3, 1),
+            stage_widths=(32, 64, 128, 256),
+            stage_heads=(1, 1, 2, 4),
+            stage_mlp_dims=(128, 256, 512, 1024),
+            windows=(8, 4, 8, 4),
+            global_blocks=(4,),
+            image_size=512,
+            dim=128,
+            memory_dim=32,
+            memory_layers=2,
+            memory_mlp_dim=512,
+            fuser_dim=512,
+            decoder_mlp_dim=512,
+        )
+    }
 )
 
 

@@ -152,14 +152,13 @@ def detect(shapes: Mapping[str, Shape]) -> Sam2Config | None:
     """The sizes of the network with these official names and shapes; None when it is no SAM 2.
 
     Sizes are read, not looked up, so relatives of other widths are found. What no tensor shows (windows,
-    heads, global blocks, the image's size) is that of the official variant with the same stages, or a guess
-    in the official manner: then only the metadata of our own files, or a config.json, say it for certain.
+    heads, global blocks, the image's size) is that of the variant with the same stages, or a guess in the
+    official manner: then only the metadata of our own files, or a config.json, say it for certain.
     """
     try:
         seen = _seen(shapes)
         alike = next((known for known in VARIANTS.values() if _same_stages(known, seen)), None)
-        hidden = ("stage_heads", "windows", "global_blocks")
-        guess = {name: getattr(alike, name) for name in hidden} if alike else _guess(seen)
+        guess = {name: getattr(alike, name) for name, _ in _HIDDEN} if alike else _guess(seen)
         return Sam2Config(**seen, **guess)
     except (KeyError, IndexError, ValueError, ZeroDivisionError, ModelError):
         return None  # a name is not there, a shape has other axes, or the sizes contradict each other

@@ -1,0 +1,550 @@
+"""The options against the stated limits of SAM 2: each one's mechanism, on made clips and models without weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy import ndarray
+from stubs.chooser import Chooser, numbered
+from stubs.follower import Follower
+
+from segma.errors import InputError, PromptError
+from segma.media.source import ArraySource
+from segma.models.interfaces import WithMemory
+from segma.prompts.types import FramePrompt, Points
+from segma.results import TrackRecord
+from segma.runtime import Runtime
+from segma.tasks.track import VideoSession
+from segma.tasks.track_config import TrackConfig
+from segma.tasks.track_exclusive import Claim, assign
+from segma.tasks.track_memory_keeper import MemoryKeeper
+from segma.tasks.track_motion import Box
+
+LIGHT, MIDDLE = 240, 130
+Place = tuple[int, int] | None  # left, top of a square of 16 pixels (4 cells) in a picture of 128
+
+
+def scene(length: int, *squares: Callable[[int], Place]) -> ndarray:
+    """Light squares on grey, drawn in the order given, with each frame's number in its corner."""
+    frames = np.full((length, 128, 128, 3), MIDDLE, np.uint8)
+    for index in range(length):
+        for square in squares:
+            at = square(index)
+            if at is not None:
+                frames[index, at[1] : at[1] + 16, at[0] : at[0] + 16] = LIGHT
+    return numbered(frames)
+
+
+def walk(index: int) -> Place:
+    return (4 + 3 * index, 20)
+
+
+def stand(index: int) -> Place:
+    return (100, 60)
+
+
+class Recording(MemoryKeeper):
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[tuple[int, int, int, str]] = []
+
+    def set_presence(self, object_id: int, first: int, last: int, state: Any) -> None:
+        self.said.append((object_id, first, last, state))
+        super().set_presence(object_id, first, last, state)
+
+
+def session(frames: ndarray, model: Follower | None = None, **options: Any) -> VideoSession:
+    keeper, cuts = options.pop("keeper", None) or Recording(), options.pop("cuts_at", ())
+    stub = model or Chooser()
+    assert isinstance(stub, WithMemory)
+    source, config = ArraySource(frames), TrackConfig(**options)
+    return VideoSession(stub, source, config, keeper=keeper, cuts=cuts, identity="c")
+
+
+def click(x: float, y: float) -> FramePrompt:
+    return FramePrompt(points=Points([(x, y)], [1]))
+
+
+def kept(video: VideoSession, name: str = "a") -> dict[int, TrackRecord]:
+    return dict(video.keeper.records(video.track(name).object_id, 0, None))
+
+
+def everything(video: VideoSession) -> dict[str, dict[int, TrackRecord]]:
+    return {name: kept(video, name) for name in video.names}
+
+
+def tracked(video: VideoSession, at: tuple[float, float] = (12, 28), **where: Any) -> dict[int, TrackRecord]:
+    video.say("a", 0, click(*at))
+    list(video.run(**where))
+    return kept(video)
+
+
+def left(record: TrackRecord) -> float:
+    return float(record.compact.box[0])
+
+
+# motion
+
+
+def misled(frame: int, box: Box, nearness: float) -> float:
+    """From frame 20 on the square that stands is taken to be a little better."""
+    return 0.90 if box[0] >= 24 and frame >= 20 else 0.85
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3])
+def test_motion_keeps_to_the_object_that_moves_as_before(weight: float) -> None:
+    frames = scene(30, walk, stand)
+    video = session(frames, Chooser(quality=misled), motion_weight=weight)
+    masks = tracked(video)
+    assert all(abs(left(masks[frame]) - 4 - 3 * frame) < 5 for frame in range(20))
+    for frame in range(20, 30):
+        expected = 4 + 3 * frame if weight else 100
+        assert abs(left(masks[frame]) - expected) < 5
+    motion = video.track("a").paths[0].motion
+    assert (motion is not None and motion.updates >= 29) if weight else motion is None
+
+
+def test_the_filter_predicts_through_frames_that_are_not_reliable() -> None:
+    frames = scene(30, lambda f: walk(f) if not 20 <= f < 24 else None)
+    video = session(frames, motion_weight=0.3)
+    video.say("a", 0, click(12, 28))
+    seen: dict[int, Any] = {f.index: video.track("a").paths[0].motion for f in video.run()}
+    assert seen[19].updates == seen[23].updates == 20 and seen[24].updates == 21
+    assert seen[23].frame == 23 and seen[23].mean[0] - seen[19].mean[0] == pytest.approx(3.0, abs=0.4)
+
+
+def test_a_frame_off_its_expected_way_is_not_remembered() -> None:
+    def jump(frame: int) -> Place:
+        return (80, 90) if frame == 20 else walk(frame)
+
+    banks: dict[float, int] = {}
+    for least in (0.0, 0.5):
+        video = session(scene(24, jump), memory="reliable", motion_weight=0.2, min_motion=least)
+        video.say("a", 0, click(12, 28))
+        for frame in video.run(0, 21):
+            if frame.index == 21:
+                memory = video.track("a").recent[20]
+                banks[least] = memory.is_reliable
+    assert banks == {0.0: True, 0.5: False}
+
+
+# memory
+
+
+def rows_of(video: VideoSession) -> list[tuple[int, ...]]:
+    return [bank.rows for bank in video.model.banks]  # type: ignore[attr-defined]
+
+
+def test_only_reliable_frames_enter_memory_and_old_ones_stay() -> None:
+    def quality(frame: int, box: Box, nearness: float) -> float:
+        return 0.2 if frame >= 4 else 0.9
+
+    video = session(scene(40, walk), Chooser(quality=quality), memory="reliable")
+    tracked(video)
+    rows = rows_of(video)
+    assert rows[:4] == [(6,), (6, 0), (6, 1, 0), (6, 2, 1, 0)]
+    assert set(rows[4:]) == {(6, 2, 1, 0)}
+    assert sorted(frame for frame in video.track("a").recent if frame < 20) == [1, 2, 3]
+    plain = session(scene(40, walk), Chooser(quality=quality))
+    tracked(plain)
+    assert min(plain.track("a").recent) == 39 - 16 and rows_of(plain)[-1] == (6, 5, 4, 3, 2, 1, 0)
+
+
+def test_empty_masks_never_enter_sparse_memory() -> None:
+    frames = scene(40, lambda f: None if 12 <= f < 36 else walk(f % 12))
+    video = session(frames, Chooser(), memory="distractor")
+    video.say("a", 0, click(12, 28))
+    for frame in video.run():
+        if frame.index == 35:
+            held = video.track("a").recent
+            reliable = sorted(other for other, memory in held.items() if memory.is_reliable)
+            assert reliable == [5, 10, 11]
+    assert rows_of(video)[35] == (6, 2, 1, 0)
+
+
+def beside(frame: int) -> Place:
+    return (100, 60) if frame in (6, 8, 14, 22, 30) else None
+
+
+def test_frames_with_a_distractor_are_held_apart() -> None:
+    frames = scene(40, lambda f: (20, 20), beside)
+    video = session(frames, Chooser(quality=lambda f, box, near: 0.7 + 0.25 * near), memory="distractor")
+    video.say("a", 0, click(28, 28))
+    flagged: set[int] = set()
+    for frame in video.run():
+        held = video.track("a").recent
+        flagged |= {other for other, memory in held.items() if memory.has_distractor}
+        assert len(held) <= 16 + 1 + 6
+    assert flagged == {6, 14, 22, 30}  # 8 comes too soon after 6
+    last = video.model.banks[-1]  # type: ignore[attr-defined]
+    assert last.rows.count(-1) == 2 and set(last.rows) == {6, -1, 2, 1, 0}  # 30 is a recent one too
+    assert 14 in video.track("a").recent and 6 not in video.track("a").recent
+
+
+def test_no_distractor_without_one_beside_or_while_unsure() -> None:
+    for quality, squares in ((0.7, (beside,)), (0.9, ())):
+        frames = scene(20, lambda f: (20, 20), *squares)
+        video = session(frames, Chooser(quality=lambda f, b, near, q=quality: q - 0.1 + 0.1 * near), memory="distractor")  # fmt: skip
+        tracked(video, (28, 28))
+        assert not any(memory.has_distractor for memory in video.track("a").recent.values())
+
+
+# hypotheses
+
+
+def hesitant(frame: int, box: Box, nearness: float) -> float:
+    """On frame 6 the wrong square looks best; whoever follows it is soon told that it was wrong."""
+    if frame == 6:
+        return 0.9 if box[0] >= 24 else 0.8
+    return (0.4 if box[0] >= 24 else 0.9) * (0.3 + 0.7 * nearness)
+
+
+@pytest.mark.parametrize("hypotheses", [1, 3])
+def test_a_path_that_was_second_comes_back(hypotheses: int) -> None:
+    frames = scene(20, lambda f: (20, 20), stand)
+    video = session(frames, Chooser(quality=hesitant), hypotheses=hypotheses)
+    masks = tracked(video, (28, 28))
+    assert left(masks[6]) == 100  # given at once, and not rewritten
+    assert left(masks[19]) == (100 if hypotheses == 1 else 20)
+    assert len(video.track("a").paths) <= hypotheses
+    scores = [path.score for path in video.track("a").paths]
+    assert scores == sorted(scores, reverse=True) and max(scores) < 0
+
+
+def test_hypotheses_are_distinct_and_absence_is_one() -> None:
+    video = session(scene(12, lambda f: (20, 20) if f < 6 else None), hypotheses=4)
+    video.say("a", 0, click(28, 28))
+    for frame in video.run():
+        assert len(video.track("a").paths) == 1
+        assert frame.records["a"].is_present == (frame.index < 6)
+    two = session(scene(12, lambda f: (20, 20), stand), hypotheses=4)
+    two.say("a", 0, click(28, 28))
+    counts = [len(two.track("a").paths) for _ in two.run()]
+    assert counts[0] == 1 and set(counts[1:]) == {2}
+
+
+def test_a_prompted_frame_leaves_one_path() -> None:
+    video = session(scene(12, lambda f: (20, 20), stand), hypotheses=4)
+    video.say("a", 0, click(28, 28))
+    video.say("a", 5, click(28, 28))
+    counts = {frame.index: len(video.track("a").paths) for frame in video.run()}
+    assert counts[4] == 2 and counts[5] == 1 and counts[6] == 2
+
+
+# coming back
+
+
+def away(frame: int) -> Place:
+    return (20, 20) if frame < 4 else (None if frame < 16 else (60, 60))
+
+
+def test_after_a_long_absence_only_a_reliable_mask_brings_an_object_back() -> None:
+    def quality(frame: int, box: Box, nearness: float) -> float:
+        return 0.45 if 16 <= frame < 20 else 0.9
+
+    for options, back in (({}, 16), ({"redetect": True}, 20), ({"redetect": True, "redetect_after": 13}, 16)):
+        video = session(scene(24, away), Chooser(quality=quality), **options)
+        masks = tracked(video, (28, 28))
+        present = [frame for frame in masks if masks[frame].is_present]
+        assert present == [0, 1, 2, 3, *range(back, 24)]
+        refused = [masks[frame] for frame in range(16, back)]
+        assert all(each.object_score < 0 and each.compact.area == 0 for each in refused)
+        assert not any(frame in video.track("a").recent for frame in range(16, back))
+
+
+def test_what_comes_back_must_look_alike_and_lie_where_it_can_be() -> None:
+    class Turned(Chooser):
+        def pointers(self, decoded: Any, mask_index: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+            found = super().pointers(decoded, mask_index, present).clone()
+            if self.encoded > 16:
+                found[:, :2] *= -1
+            return found
+
+    for least, is_back in ((-0.5, True), (0.5, False)):
+        video = session(scene(24, away), Turned(), redetect=True, min_appearance=least)
+        assert tracked(video, (28, 28))[23].is_present == is_back
+    for place, is_back in (((20, 24), True), ((100, 90), False)):
+        frames = scene(40, lambda f, place=place: (20, 20) if f < 20 else (None if f < 31 else place))
+        video = session(frames, redetect=True, motion_weight=0.15)
+        assert tracked(video, (28, 28))[31].is_present == is_back
+
+
+# cuts
+
+
+def two_shots(frame: int) -> Place:
+    return (20, 20) if frame < 10 else (None if frame < 25 else (70, 60))
+
+
+def test_an_object_is_looked_for_in_a_new_shot_and_followed_as_a_candidate() -> None:
+    video = session(scene(50, two_shots), cuts="reidentify", cuts_at=(10, 45))
+    masks = tracked(video, (28, 28))
+    assert sorted(masks) == [*range(10), *range(30, 45), *range(45, 50)]
+    tries = [bank for bank in video.model.banks if len(bank.maps) == 1]  # type: ignore[attr-defined]
+    assert len(tries) == 1 + 7 + 1  # frame 1; 10 to 14, 20, 30; and 45: conditioning memories alone
+    said = video.keeper.said  # type: ignore[attr-defined]
+    assert said == [(1, 30, 30, "candidate"), (1, 45, 45, "candidate"), (1, 30, 44, "candidate"), (1, 45, 49, "candidate")]  # fmt: skip
+    stops = session(scene(50, two_shots), cuts="stop", cuts_at=(10, 45))
+    assert sorted(tracked(stops, (28, 28))) == list(range(10))
+    assert stops.keeper.said == []  # type: ignore[attr-defined]
+
+
+def test_a_mask_in_a_new_shot_that_is_not_reliable_is_not_written() -> None:
+    def quality(frame: int, box: Box, nearness: float) -> float:
+        return 0.4 if 25 <= frame < 35 else 0.9
+
+    video = session(scene(50, two_shots), Chooser(quality=quality), cuts="reidentify", cuts_at=(10,))
+    assert sorted(tracked(video, (28, 28))) == [*range(10), *range(40, 50)]
+
+
+def test_a_run_takes_up_an_object_that_was_found_again_and_goes_back_over_a_cut() -> None:
+    video = session(scene(50, two_shots), cuts="reidentify", cuts_at=(10,))
+    tracked(video, (28, 28), last=33)
+    list(video.run(34, 40))
+    assert sorted(kept(video)) == [*range(10), *range(30, 41)]
+    back = session(scene(20, lambda f: (20, 20)), cuts="reidentify", cuts_at=(10,))
+    back.say("a", 15, click(28, 28))
+    list(back.run(reverse=True))
+    assert sorted(kept(back)) == list(range(16))
+    assert back.keeper.said[-1] == (1, 0, 9, "candidate")  # type: ignore[attr-defined]
+
+
+def test_a_prompt_in_the_new_shot_ends_the_search() -> None:
+    video = session(scene(50, two_shots), cuts="reidentify", cuts_at=(10,))
+    video.say("a", 0, click(28, 28))
+    video.say("a", 32, click(78, 68))
+    list(video.run())
+    assert sorted(kept(video)) == [*range(10), *range(32, 50)]
+    assert video.keeper.said == []  # type: ignore[attr-defined]
+
+
+# look-alikes
+
+
+def crossing(frame: int, box: Box, nearness: float) -> float:
+    """From frame 5 on everybody is told that the square on the left is the best."""
+    return 0.9 if frame >= 5 and box[0] < 12 else 0.7 + 0.1 * nearness
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_look_alikes_do_not_take_the_same_pixels(exclusive: bool) -> None:
+    video = session(scene(12, lambda f: (20, 20), stand), Chooser(quality=crossing), exclusive=exclusive)
+    video.say("a", 0, click(28, 28))
+    video.say("b", 0, click(108, 68))
+    list(video.run())
+    assert left(kept(video, "a")[11]) == 20
+    assert left(kept(video, "b")[11]) == (100 if exclusive else 20)
+
+
+def test_a_prompted_mask_stands_against_the_others() -> None:
+    video = session(scene(12, lambda f: (20, 20), stand), Chooser(quality=crossing), exclusive=True)
+    video.say("a", 6, click(28, 28))
+    video.say("b", 0, click(108, 68))
+    list(video.run(0, 6))
+    masks = kept(video, "b")
+    assert left(masks[5]) == 20 and left(masks[6]) == 100
+
+
+def claim(x: int, quality: float, width: int = 4) -> Claim:
+    mask = np.zeros((8, 32), bool)
+    mask[:, x : x + width] = True
+    return Claim(mask, quality)
+
+
+def test_claims_are_settled_together() -> None:
+    assert assign([]) == []
+    assert assign([[claim(0, 0.9), claim(8, 0.8)], [claim(16, 0.9)]]) == [0, 0]
+    both = [claim(0, 0.9), claim(8, 0.8)]
+    assert assign([both, [claim(0, 0.95), claim(16, 0.3)]]) == [1, 0]
+    assert assign([both, [claim(0, 0.95), claim(16, 0.9)]]) == [0, 1]
+    assert assign([both], [claim(0, 1.0).mask]) == [1]
+    assert assign([[claim(0, 0.9)], [claim(0, 0.8)]]) == [0, 0]  # there is nothing else to take
+    assert assign([[claim(0, 0.9, 8), claim(20, 0.8)], [claim(7, 0.9, 8), claim(20, 0.8)]]) == [0, 0]
+
+
+def test_many_look_alikes_are_settled_from_the_best() -> None:
+    places = [claim(4 * number, 0.5 + number / 100) for number in range(6)]
+    wanted = [[claim(0, 0.9 + number / 100), *places[number:]] for number in range(6)]
+    found = [wanted[index][number] for index, number in enumerate(assign(wanted))]
+    starts = [int(np.flatnonzero(each.mask.any(0))[0]) for each in found]
+    assert len(set(starts)) == 6 and starts[5] == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.tuples(st.integers(0, 20), st.floats(0, 1)), min_size=1, max_size=3), max_size=4))
+def test_settling_is_never_worse_than_everybody_first(drawn: list[list[tuple[int, float]]]) -> None:
+    claims = [[claim(x, float(q)) for x, q in several] for several in drawn]
+
+    def worth(numbers: list[int]) -> float:
+        chosen = [several[number] for several, number in zip(claims, numbers, strict=True)]
+        shared = 0.0
+        for index, one in enumerate(chosen):
+            for other in chosen[index + 1 :]:
+                shared += (one.mask & other.mask).sum() / (one.mask | other.mask).sum()
+        return sum(each.quality for each in chosen) - shared
+
+    assert worth(assign(claims)) >= worth([0] * len(claims)) - 1e-9
+
+
+# attention
+
+
+def test_pointers_of_the_others_enter_attention() -> None:
+    frames = scene(12, lambda f: (20, 20), lambda f: stand(f) if f < 8 else None, lambda f: (60, 90))
+    for wanted in (False, True):
+        model = Chooser(quality=lambda f, box, near: near)
+        video = session(frames, model, attend_others=wanted)
+        for name, place in (("a", (28, 28)), ("b", (108, 68)), ("c", (68, 98))):
+            video.say(name, 0, click(*place))
+        model.banks.clear()
+        list(video.run(0, 6, objects=["a", "b"]))
+        assert {len(bank.others) for bank in model.banks} == ({1} if wanted else {0})
+        model.banks.clear()
+        list(video.run(1, 1, objects=["a"]))
+        assert len(model.banks[0].others) == 0  # objects that do not run are not looked at
+        model.banks.clear()
+        list(video.run(5, 8))
+        assert [len(bank.others) for bank in model.banks[:3]] == ([1, 1, 2] if wanted else [0] * 3)
+
+
+def test_memories_are_pooled_before_they_are_attended_to() -> None:
+    for pool in (1, 2, 4):
+        model = Follower()
+        video = session(scene(6, lambda f: (20, 20)), model, pool=pool)
+        video.say("a", 0, click(28, 28))
+        list(video.run())
+        assert {tuple(each.shape[:2]) for bank in model.banks for each in bank.maps} == {(32 // pool,) * 2}
+        whole = video.track("a").anchors[0].spatial
+        assert whole is not None and whole.shape == (32, 32, 2)
+        mean = whole.float().reshape(32 // pool, pool, 32 // pool, pool, 2).mean((1, 3))
+        assert torch.allclose(model.banks[0].maps[0].float(), mean)
+
+
+# all of them: bad values, replay, resuming
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"motion_weight": 1.5}, {"hypotheses": 0}, {"min_appearance": -2.0}, {"redetect_after": 0}, {"pool": 0}]
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="it goes from"):
+        TrackConfig(**wrong)
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "motion": {"motion_weight": 0.3, "memory": "reliable"},
+    "distractor": {"memory": "distractor"},
+    "paths": {"hypotheses": 3},
+    "all": {
+        "hypotheses": 2,
+        "motion_weight": 0.2,
+        "memory": "distractor",
+        "exclusive": True,
+        "redetect": True,
+        "redetect_after": 2,
+        "attend_others": True,
+        "cuts": "reidentify",
+        "non_overlap": True,
+    },
+    "exclusive": {"exclusive": True, "attend_others": True},
+    "again": {"redetect": True, "redetect_after": 2, "cuts": "reidentify"},
+    "pooled": {"pool": 2, "stride": 2, "max_conditioning": 2},
+}
+
+
+def blinking(frame: int) -> Place:
+    return None if 9 <= frame < 13 else (100, 20 + 3 * frame)
+
+
+def busy() -> ndarray:
+    return scene(24, walk, blinking)
+
+
+def uneven(frame: int, box: Box, nearness: float) -> float:
+    return 0.4 + 0.3 * nearness + 0.25 * ((7 * frame + 3 * int(box[0])) % 5) / 4
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("stop", [6, 17])
+def test_a_resumed_run_equals_an_unbroken_one(options: dict[str, Any], stop: int) -> None:
+    def prepared(**more: Any) -> VideoSession:
+        video = session(busy(), Chooser(quality=uneven), cuts_at=(16,), **options, **more)
+        video.say("a", 0, click(12, 28))
+        video.say("b", 0, click(108, 28))
+        return video
+
+    whole = prepared()
+    list(whole.run())
+    broken = prepared(keeper=MemoryKeeper(), state_seconds=0.0)
+    for frame in broken.run():
+        if frame.index == stop:
+            keeper = broken.keeper.reopened()  # type: ignore[attr-defined]
+    again = session(busy(), Chooser(quality=uneven), cuts_at=(16,), keeper=keeper, **options)
+    list(again.resume())
+    assert everything(again) == everything(whole)
+    for name in whole.names:
+        one, other = whole.track(name), again.track(name)
+        assert one.directions == other.directions and one.at == other.at
+        assert [path.score for path in one.paths] == [path.score for path in other.paths]
+        assert [path.motion for path in one.paths] == [path.motion for path in other.paths]
+        assert [sorted(path.recent) for path in one.paths] == [sorted(path.recent) for path in other.paths]
+
+
+ACTIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["say", "run", "back", "stale", "clear", "absent", "present", "remove", "part"]),
+        st.sampled_from(["a", "b"]),
+        st.integers(0, 23),
+        st.integers(0, 23),
+    ),
+    min_size=2,
+    max_size=7,
+)
+
+
+def act(video: VideoSession, action: tuple[str, str, int, int]) -> str:
+    """What came of it: a mark that a replay must give too."""
+    verb, name, one, other = action
+    first, last = min(one, other), max(one, other)
+    x, y = (12 + 3 * one, 28) if name == "a" else (108, 28 + 3 * one)
+    try:
+        if verb == "say":
+            video.say(name, one, click(min(x, 127), min(y, 127)))
+        elif verb in ("run", "back"):
+            list(video.run(first, last, reverse=verb == "back"))
+        elif verb == "part":
+            list(video.run(first, last, objects=[name]))
+        elif verb == "stale":
+            return str([frame.index for frame in video.run_stale()])
+        elif verb == "clear":
+            video.clear(name, one)
+        elif verb in ("absent", "present"):
+            getattr(video, verb)(name, first, last)
+        else:
+            video.remove(name)
+    except (InputError, PromptError) as error:
+        return str(error)
+    return "done"
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(actions=ACTIONS)
+def test_a_session_replayed_from_its_actions_equals_the_live_one(
+    options: dict[str, Any], actions: list[tuple[str, str, int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = [("say", "a", 0, 0), ("say", "b", 2, 0), ("run", "a", 0, 23)]
+    results: list[tuple[list[str], dict[str, dict[int, TrackRecord]]]] = []
+    for cached, at_once in ((1, 4), (3, 1)):  # neither what is cached nor how it is batched matters
+        monkeypatch.setattr(Runtime, "prompts_at_once", property(lambda _, number=at_once: number))
+        video = session(busy(), Chooser(quality=uneven), cuts_at=(16,), cached_frames=cached, **options)
+        marks = [act(video, action) for action in [*start, *actions]]
+        results.append((marks, everything(video)))
+    assert results[0] == results[1]
