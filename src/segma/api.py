@@ -22,6 +22,7 @@ from segma.live_tracker import LiveTracker
 from segma.media.image import read_image
 from segma.media.shots import CutDetector
 from segma.media.source import open_source
+from segma.models.catalog import MODELS
 from segma.models.interfaces import Promptable, WithMemory
 from segma.prompts.types import PromptSet
 from segma.results import Prediction
@@ -32,7 +33,7 @@ from segma.tasks.track import VideoSession
 from segma.tasks.track_config import TrackConfig
 from segma.tasks.track_recent_keeper import RecentKeeper
 from segma.tracker import Tracker
-from segma.tracker_projects import new_tracker, open_project, resume_tracker
+from segma.tracker_projects import MadeBy, new_tracker, open_project, resume_tracker
 
 
 def load(
@@ -77,20 +78,6 @@ class Model:
         return self.facts.name
 
     @property
-    def origin(self) -> str:
-        """What to load it by again: the catalog's name, or the path of its file."""
-        return (
-            str(self.facts.files[0].resolve())
-            if self.facts.variant is None and self.facts.files
-            else self.name
-        )
-
-    @property
-    def weights_hash(self) -> str:
-        """sha256 of the weights, or "made up"."""
-        return self.facts.weights_hash
-
-    @property
     def note(self) -> str:
         """What a user of these weights should know, or ""."""
         return self.facts.note
@@ -104,6 +91,17 @@ class Model:
                 "Choose a SAM 2 model, for example --model sam2.1_hiera_t.",
             )
         return self.network
+
+    def made_by(self) -> MadeBy:
+        """What a project is told of this model. Raises ModelError `model.task` where it cannot track."""
+        unnamed = self.facts.files and self.name not in MODELS
+        return MadeBy(
+            network=self.with_memory(),
+            runtime=self.runtime,
+            name=self.name,
+            origin=str(self.facts.files[0].resolve()) if unnamed else self.name,
+            weights_hash=self.facts.weights_hash,
+        )
 
     def track(self, source: Any, **options: Any) -> Tracker:  # see `segma.track`
         """A video to point at things in and follow them; the arguments are those of `segma.track`."""
@@ -201,11 +199,11 @@ def track(
             if isinstance(name, Model)
             else load(name, device=device, precision=precision, threads=threads, engine=engine)
         )
-        network = loaded.with_memory()
+        made_by = loaded.made_by()
         if begun is not None:
-            return resume_tracker(begun, network, loaded, chosen)
+            return resume_tracker(begun, made_by, chosen)
         frames = open_source(source, allow_network=allow_network)
-        return new_tracker(frames, network, loaded, chosen, project=project, overwrite=overwrite)
+        return new_tracker(frames, made_by, chosen, project=project, overwrite=overwrite)
     except BaseException:
         if begun is not None:
             begun.close()
@@ -233,6 +231,7 @@ def stream(
     Raises InputError, ModelError.
 
     >>> import numpy as np
+    >>> import segma
     >>> clip = np.zeros((3, 64, 64, 3), np.uint8)
     >>> [frame.index for frame in segma.stream(clip, objects={"it": {"points": [(5, 5)]}})]
     [0, 1, 2]

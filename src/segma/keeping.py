@@ -89,7 +89,7 @@ class TrackKeeper(Protocol):
     def put(self, run: Run, object_id: int, frame: int, record: TrackRecord) -> None:
         """A frame of the run's version.
 
-        Frames come about in the order of the run, the objects of a frame together. The same record again changes
+        Frames come about in the order of the run, the objects of a frame together. The same again changes
         nothing; another one raises StoreError `db.conflict`, since masks are never changed in place.
         """
         ...

@@ -7,9 +7,9 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from segma.errors import InputError, StoreError
 from segma.media.source import FolderSource, FrameSource, open_source
@@ -24,25 +24,18 @@ from segma.tasks.track_config import TrackConfig
 from segma.tracker import Tracker
 
 
-class LoadedFacts(Protocol):
-    """What is written into a project of the model that made its masks."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MadeBy:
+    """The network, where it runs, and what a project is told of it.
 
-    @property
-    def name(self) -> str:
-        """The catalog's name, or the file's."""
-        ...
+    `name` is the catalog's or the file's, `origin` what to load it by again, `weights_hash` its sha256.
+    """
 
-    @property
-    def origin(self) -> str:
-        """What to load it by again."""
-        ...
-
-    @property
-    def weights_hash(self) -> str:
-        """sha256 of its weights."""
-        ...
-
+    network: WithMemory
     runtime: Runtime
+    name: str
+    origin: str
+    weights_hash: str
 
 
 def open_project(source: object) -> Project | None:
@@ -57,8 +50,7 @@ def open_project(source: object) -> Project | None:
 
 def new_tracker(
     source: FrameSource,
-    network: WithMemory,
-    loaded: LoadedFacts,
+    made_by: MadeBy,
     config: TrackConfig,
     *,
     project: str | Path | None,
@@ -74,10 +66,10 @@ def new_tracker(
         _make_way(folder, overwrite=overwrite)
     kept = Project.create(folder)
     try:
-        kept.set_setting("model", loaded.origin)
+        kept.set_setting("model", made_by.origin)
         kept.set_setting("track", asdict(config))
         asset = _add_asset(kept, source)
-        return Tracker(_session(kept, asset, source, network, loaded, config), kept, asset, temporary)
+        return Tracker(_session(kept, asset, source, made_by, config), kept, asset, temporary)
     except BaseException:
         kept.close()
         if temporary is not None:
@@ -85,9 +77,7 @@ def new_tracker(
         raise
 
 
-def resume_tracker(
-    project: Project, network: WithMemory, loaded: LoadedFacts, config: TrackConfig
-) -> Tracker:
+def resume_tracker(project: Project, made_by: MadeBy, config: TrackConfig) -> Tracker:
     """A tracker of the one video of a project. Raises InputError where it has none, or several."""
     found = [asset for asset in project.assets() if asset.kind in ("video", "frames")]
     if len(found) != 1:
@@ -97,30 +87,29 @@ def resume_tracker(
     if config == TrackConfig():
         config = _stored_config(project.settings.get("track"))
     source = open_source(found[0].locate())
-    return Tracker(_session(project, found[0], source, network, loaded, config), project, found[0])
+    return Tracker(_session(project, found[0], source, made_by, config), project, found[0])
 
 
 def _session(
     project: Project,
     asset: Asset,
     source: FrameSource,
-    network: WithMemory,
-    loaded: LoadedFacts,
+    made_by: MadeBy,
     config: TrackConfig,
 ) -> VideoSession:
     settings = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode()).hexdigest()
     keeper = AssetTracks(
-        project, asset, model=loaded.name, model_hash=loaded.weights_hash, settings_hash=settings
+        project, asset, model=made_by.name, model_hash=made_by.weights_hash, settings_hash=settings
     )
     shots = project.shots(asset)
     return VideoSession(
-        network,
+        made_by.network,
         source,
         config,
-        runtime=loaded.runtime,
+        runtime=made_by.runtime,
         keeper=keeper,
         cuts=tuple(first for first, _ in shots[1:]),
-        identity=f"{loaded.name} {loaded.weights_hash}",
+        identity=f"{made_by.name} {made_by.weights_hash}",
     )
 
 

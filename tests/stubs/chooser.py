@@ -1,7 +1,8 @@
 """A follower of shades with real alternatives: its three masks are the separate places of the shade.
 
-How good it says each is comes from `quality(frame, box, nearness)`, `nearness` the share of the place that the
-newest memory covers. Frames carry their number in their lower left corner (`numbered`). Boxes are in cells.
+How good it says each is comes from `quality(frame, box, nearness)`, `nearness` the share of the place that
+the newest memory covers. Frames carry their number in their lower left corner (`numbered`). Boxes are in
+cells.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy import ndarray
+from stubs.follower import SIDE, Follower, _places
 from torch import Tensor
 
 from segma.models.interfaces import Decoded, ImageFeatures, MemoryBank, PromptTensors
 from segma.tasks.track_motion import Box, box_of
-from stubs.follower import SIDE, Follower, _places
 
 _CORNER = 4  # cells that carry the number
 Quality = Callable[[int, Box, float], float]

@@ -113,7 +113,7 @@ class SAM2ImagePredictor:
         return self.model.device
 
     @torch.no_grad()
-    def set_image(self, image: Shaped[ndarray, "height width 3"] | Image.Image) -> None:
+    def set_image(self, image: object) -> None:
         """Encode an RGB picture: an array of uint8 or a Pillow image. Raises InputError."""
         self._encode([_rgb(image)])
 

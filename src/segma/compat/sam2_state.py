@@ -100,6 +100,9 @@ class InferenceState(dict[str, Any]):  # values of several types, by the origina
                 return torch.empty(0, 1, *size, device=self["device"])
             low_res = torch.stack([row.to(self["device"]).float() for row in rows])[:, None]
             logits = F.interpolate(low_res, size, mode="bilinear", align_corners=False)
+            # Weights of a bilinear filter need not sum to 1 exactly, and scripts compare with -1024.
+            is_absent = low_res.amax((2, 3), keepdim=True) == ABSENT_LOGIT
+            logits = torch.where(is_absent, torch.full_like(logits, ABSENT_LOGIT), logits)
         if non_overlap and len(session.tracks) > 1:
             is_first = torch.arange(len(logits), device=logits.device)[:, None, None] == logits[:, 0].argmax(
                 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -147,7 +147,7 @@ class VideoWriter:
         self._sink: _Sink | None = None
         self._last_time = -np.inf
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> VideoWriter:
         if min(self.size) < 1:
             raise InputError("input.value", f"A video of {self.size[1]}x{self.size[0]} pixels is none.")
         if self.kind.codec:

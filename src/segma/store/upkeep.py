@@ -108,6 +108,8 @@ def backup(project: Project, path: str | Path, *, overwrite: bool = False) -> Pa
                 assert isinstance(source, sqlite3.Connection)
                 with closing(sqlite3.connect(part)) as target:
                     source.backup(target)
+            for log in ("-wal", "-shm"):  # of a database that was here: they would be taken for this one's
+                path.with_name(path.name + log).unlink(missing_ok=True)
             part.replace(path)
         except sqlite3.Error as error:
             raise StoreError("disk.unwritable", f"{path}: cannot be written ({error}).") from error

@@ -99,4 +99,4 @@ def _one_by_one(
 
 
 def _taken(claim: Claim, masks: Sequence[Bool[ndarray, "side side"]]) -> float:
-    return sum(mask_overlap(claim.mask, each) for each in masks)
+    return sum((mask_overlap(claim.mask, each) for each in masks), 0.0)

@@ -16,8 +16,9 @@ from segma.checkpoints.load import MADE_UP, inspect, load
 from segma.checkpoints.save import save
 from segma.errors import InputError, MisfitError, ModelError
 from segma.models.catalog import MODELS, EmbeddedFile, Entry
-from segma.models.sam.config import VARIANTS, SamConfig
+from segma.models.sam.config import SamConfig
 from segma.models.sam.model import Sam
+from segma.models.sam2.config import VARIANTS
 from segma.runtime import Runtime
 
 
@@ -30,9 +31,11 @@ def test_the_default_is_made_up_and_says_so() -> None:
     loaded = load("default")
     assert loaded.weights_hash == MADE_UP
     assert loaded.files == () and "made up" in loaded.note
-    assert loaded.config == VARIANTS["sam_vit_demo"] and loaded.variant == "sam_vit_demo"
-    weight = loaded.module.get_parameter("image_encoder.neck.0.weight")
-    assert torch.equal(weight, made_up("image_encoder.neck.0.weight", (256, 192, 1, 1)))
+    assert loaded.config == VARIANTS["sam2.1_demo"] and loaded.variant == "sam2.1_demo"
+    name = "image_encoder.neck.convs.0.conv.weight"
+    assert torch.equal(loaded.module.get_parameter(name), made_up(name, (128, 256, 1, 1)))
+    token = "sam_mask_decoder.iou_token.weight"
+    assert torch.equal(loaded.module.get_parameter(token), 16 * made_up(token, (1, 128)))
 
 
 def test_a_loaded_network_is_for_use_and_not_for_training() -> None:
@@ -97,7 +100,7 @@ def put_row(monkeypatch: pytest.MonkeyPatch, row: Entry) -> None:
 def installed(variant: str, name: str) -> Entry:
     return Entry(
         name="trained_demo",
-        system="sam",
+        system="sam2",
         variant=variant,
         tasks=("segment",),
         licence="CC0-1.0",
@@ -121,7 +124,7 @@ def weights_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_weights_that_a_package_brings_are_loaded_by_name(
     weights_package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_row(monkeypatch, installed("sam_vit_demo", "demo.safetensors"))
+    put_row(monkeypatch, installed("sam2.1_demo", "demo.safetensors"))
     loaded = load("trained_demo")
     assert (loaded.name, loaded.licence, loaded.note) == ("trained_demo", "CC0-1.0", "for a test")
     assert loaded.files == (weights_package / "demo.safetensors",)
@@ -130,8 +133,8 @@ def test_weights_that_a_package_brings_are_loaded_by_name(
 def test_a_name_whose_file_is_another_variant_is_refused_with_advice(
     weights_package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_row(monkeypatch, installed("sam_vit_b", "demo.safetensors"))
-    with pytest.raises(MisfitError, match="it looks like sam_vit_demo, try --model sam_vit_demo"):
+    put_row(monkeypatch, installed("sam2.1_hiera_tiny", "demo.safetensors"))
+    with pytest.raises(MisfitError, match="it looks like sam2.1_demo, try --model sam2.1_demo"):
         load("trained_demo")
 
 

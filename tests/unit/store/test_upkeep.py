@@ -162,7 +162,10 @@ def test_a_backup_is_the_project_as_it_stood(
     with pytest.raises(InputError, match="exists"):
         backup(filled.project, path)
     before = path.read_bytes()
+    log = path.with_name(path.name + "-wal")
+    log.write_bytes(b"of another database")
     backup(filled.project, path, overwrite=True)
+    assert not log.exists()
     path.write_bytes(before)
     filled.project.close()
     path.replace(folder / "project.db")

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from segma.tasks.track_motion import BoxMotion, Box, area, box_of, overlap
+from segma.tasks.track_motion import Box, BoxMotion, area, box_of, overlap
 
 
 def moving(frame: int) -> Box:
