@@ -28,20 +28,36 @@ _TRUCK = _SHARED / "media" / "truck.jpg"
 
 
 def parser(text: str, *, repeats: int) -> argparse.ArgumentParser:
-    """The options of every benchmark."""
-    options = argparse.ArgumentParser(description=text.splitlines()[0])
+    """The options of every benchmark of a photo with a SAM against its peer."""
+    options = plain_parser(text)
     options.add_argument("--variant", choices=list(VARIANTS), default="sam_vit_b", help="which SAM")
-    options.add_argument("--image", type=Path, help="a photo; without it the truck of SEGMA_SHARED/media")
-    options.add_argument("--made-up", action="store_true", help="take the computed picture, not a photo")
-    options.add_argument("--threads", type=int, default=_cores(), help="threads of each program")
+    add_photo(options)
     options.add_argument("--repeats", type=int, default=repeats, help="runs that count")
     options.add_argument("--warm-up", type=int, default=1, help="runs before that do not count")
-    options.add_argument("--no-autocast", action="store_true", help="without transformers under autocast")
-    options.add_argument("--all", action="store_true", help="segma in bfloat16 without matrix units, too")
+    add_peer(options)
+    return options
+
+
+def plain_parser(text: str) -> argparse.ArgumentParser:
+    """The options of every benchmark."""
+    options = argparse.ArgumentParser(description=text.splitlines()[0])
+    options.add_argument("--threads", type=int, default=_cores(), help="threads of each program")
     options.add_argument(
         "--save", type=Path, nargs="?", const=RESULTS, help="write NAME.json to benchmarks/results, or there"
     )
     return options
+
+
+def add_photo(options: argparse.ArgumentParser) -> None:
+    """The options of what works on a photo."""
+    options.add_argument("--image", type=Path, help="a photo; without it the truck of SEGMA_SHARED/media")
+    options.add_argument("--made-up", action="store_true", help="take the computed picture, not a photo")
+
+
+def add_peer(options: argparse.ArgumentParser) -> None:
+    """The options of what is compared with transformers."""
+    options.add_argument("--no-autocast", action="store_true", help="without transformers under autocast")
+    options.add_argument("--all", action="store_true", help="segma in bfloat16 without matrix units, too")
 
 
 def picture(options: argparse.Namespace) -> tuple[str, ndarray]:
@@ -86,19 +102,24 @@ def auto_note() -> str:
 
 def heading(name: str, options: argparse.Namespace, image_name: str, image: ndarray) -> str:
     """What was run, where: the lines above a table."""
-    facts = machine_facts(("torch", "transformers"))
-    units = ", ".join(facts["units"]) or "none known"
-    versions = ", ".join(f"{package} {number}" for package, number in facts["versions"].items())
     return "\n".join(
         [
             f"{name}: {options.variant} with weights made up by rule, {image_name} "
             f"({image.shape[1]}x{image.shape[0]}), {options.threads} threads each, "
             f"median and best of {options.repeats} in turn after {options.warm_up} to warm up",
-            f"{facts['processor']}, {facts['cores']} cores, vector units: {units}, "
-            f"{(facts['memory_bytes'] or 0) / 1e9:.0f} GB; {versions}, sdpa attention, inference mode",
+            f"{machine()}, sdpa attention, inference mode",
             auto_note(),
         ]
     )
+
+
+def machine() -> str:
+    """Processor, its units, memory, versions: one line."""
+    facts = machine_facts(("torch", "transformers"))
+    units = ", ".join(facts["units"]) or "none known"
+    versions = ", ".join(f"{package} {number}" for package, number in facts["versions"].items())
+    memory = (facts["memory_bytes"] or 0) / 1e9
+    return f"{facts['processor']}, {facts['cores']} cores, vector units: {units}, {memory:.0f} GB; {versions}"
 
 
 def speed_table(measured: Mapping[str, Measured]) -> str:
@@ -134,7 +155,7 @@ def save(
         "variant": options.variant,
         "image": image_name,
         "threads": options.threads,
-        "repeats": options.repeats,
+        "repeats": getattr(options, "repeats", 1),
         "tables": tables,
     }
     options.save.mkdir(parents=True, exist_ok=True)

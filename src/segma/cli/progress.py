@@ -17,8 +17,9 @@ _PATIENCE_SECONDS = 1.0
 class Bar:
     """A bar that shows itself when it is needed. `update` may be called as often as one likes."""
 
-    def __init__(self, what: str, *, quiet: bool = False) -> None:
-        self._what = what
+    def __init__(self, what: str, *, quiet: bool = False, memory: bool = False) -> None:
+        """With `memory` the most memory that was held so far stands at its end."""
+        self._what, self._has_memory = what, memory
         self._is_wanted = not quiet and sys.stderr.isatty()
         self._start = time.monotonic()
         self._shown: tuple[Progress, TaskID] | None = None
@@ -37,7 +38,7 @@ class Bar:
         if self._shown is None:
             self._shown = self._show(total)
         progress, task = self._shown
-        progress.update(task, completed=done, total=total)
+        progress.update(task, completed=done, total=total, memory=_memory() if self._has_memory else "")
 
     @contextmanager
     def paused(self) -> Generator[None, None, None]:
@@ -58,10 +59,19 @@ class Bar:
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[memory]}"),
             console=RichConsole(stderr=True),
             transient=True,
             redirect_stdout=False,  # rich would send results to standard error
             redirect_stderr=False,
         )
         progress.start()
-        return progress, progress.add_task(self._what, total=total)
+        return progress, progress.add_task(self._what, total=total, memory="")
+
+
+def _memory() -> str:
+    """The most memory that was held so far, for people."""
+    from segma.evaluation.protocols.speed import peak_memory
+
+    most = peak_memory()
+    return "" if most is None else f"{most / 1e9:.1f} GB"

@@ -30,7 +30,7 @@ _LOW = 0.75  # frames of lower quality in a row are one stretch that a correctio
 _LONGEST = 128  # frames of such a stretch
 _APART = 15  # frames between two suggestions of one object
 _FIND_SECONDS, _CLICK_SECONDS = 1.0, 1.5
-_FAR = 300  # frames from the nearest prompt at which quality is taken to have halved
+_FAR = 1500  # frames from the nearest prompt at which quality is taken to have halved
 _SUDDEN = 0.5  # area ratio, and the step of the box in parts of its side, that count as jumps
 _CHANGE, _CUT, _UNKNOWN = 0.7, 0.8, 0.5  # quality where presence changes; after a cut; where nothing is kept
 

@@ -30,15 +30,14 @@ def assign(claims: Sequence[Sequence[Claim]], fixed: Sequence[Bool[ndarray, "sid
     """Which claim each object gets; the first of its list where nothing contests that.
 
     Objects whose first claims overlap are settled together: the sum of qualities less the IoU of every two
-    masks is made as large as can be, exactly for up to 4 objects, else one by one from the best. `fixed` are
-    masks that stand.
+    masks is made as large as can be, exactly for up to 4 objects, else one by one from the best. The masks of
+    all others stand meanwhile, and so do those in `fixed`.
     """
     chosen = [0] * len(claims)
     for group in _contested([several[0].mask for several in claims], fixed):
-        if len(group) <= _MOST_EXACT:
-            numbers = _best_together([claims[index] for index in group], fixed)
-        else:
-            numbers = _one_by_one([claims[index] for index in group], fixed)
+        settle = _best_together if len(group) <= _MOST_EXACT else _one_by_one
+        outside = [claims[i][chosen[i]].mask for i in range(len(claims)) if i not in group]
+        numbers = settle([claims[index] for index in group], [*fixed, *outside])
         for index, number in zip(group, numbers, strict=True):
             chosen[index] = number
     return chosen

@@ -1,4 +1,4 @@
-"""The options against the stated limits of SAM 2: their mechanisms, on made clips and models without weights."""
+"""Options against the stated limits of SAM 2: their mechanisms, on made clips and models without weights."""
 
 from __future__ import annotations
 
@@ -89,6 +89,10 @@ def left(record: TrackRecord) -> float:
     return float(record.compact.box[0])
 
 
+def stands_at(record: TrackRecord, x: float) -> bool:
+    return record.is_present and abs(left(record) - x) < 5
+
+
 # motion
 
 
@@ -102,10 +106,10 @@ def test_motion_keeps_to_the_object_that_moves_as_before(weight: float) -> None:
     frames = scene(30, walk, stand)
     video = session(frames, Chooser(quality=misled), motion_weight=weight)
     masks = tracked(video)
-    assert all(abs(left(masks[frame]) - 4 - 3 * frame) < 5 for frame in range(20))
+    assert all(stands_at(masks[frame], 4 + 3 * frame) for frame in range(20))
     for frame in range(20, 30):
         expected = 4 + 3 * frame if weight else 100
-        assert abs(left(masks[frame]) - expected) < 5
+        assert stands_at(masks[frame], expected)
     motion = video.track("a").paths[0].motion
     assert (motion is not None and motion.updates >= 29) if weight else motion is None
 
@@ -203,7 +207,7 @@ def hesitant(frame: int, box: Box, nearness: float) -> float:
     """On frame 6 the wrong square looks best; whoever follows it is soon told that it was wrong."""
     if frame == 6:
         return 0.9 if box[0] >= 24 else 0.8
-    return (0.4 if box[0] >= 24 else 0.9) * (0.3 + 0.7 * nearness)
+    return (0.4 if box[0] >= 24 else 0.9) * (0.1 + 0.9 * nearness)
 
 
 @pytest.mark.parametrize("hypotheses", [1, 3])
@@ -211,8 +215,8 @@ def test_a_path_that_was_second_comes_back(hypotheses: int) -> None:
     frames = scene(20, lambda f: (20, 20), stand)
     video = session(frames, Chooser(quality=hesitant), hypotheses=hypotheses)
     masks = tracked(video, (28, 28))
-    assert left(masks[6]) == 100  # given at once, and not rewritten
-    assert left(masks[19]) == (100 if hypotheses == 1 else 20)
+    assert stands_at(masks[6], 100)  # given at once, and not rewritten
+    assert stands_at(masks[19], 100 if hypotheses == 1 else 20)
     assert len(video.track("a").paths) <= hypotheses
     scores = [path.score for path in video.track("a").paths]
     assert scores == sorted(scores, reverse=True) and max(scores) < 0
@@ -340,8 +344,8 @@ def test_look_alikes_do_not_take_the_same_pixels(exclusive: bool) -> None:
     video.say("a", 0, click(28, 28))
     video.say("b", 0, click(108, 68))
     list(video.run())
-    assert left(kept(video, "a")[11]) == 20
-    assert left(kept(video, "b")[11]) == (100 if exclusive else 20)
+    assert stands_at(kept(video, "a")[11], 20)
+    assert stands_at(kept(video, "b")[11], 100 if exclusive else 20)
 
 
 def test_a_prompted_mask_stands_against_the_others() -> None:
@@ -350,11 +354,11 @@ def test_a_prompted_mask_stands_against_the_others() -> None:
     video.say("b", 0, click(108, 68))
     list(video.run(0, 6))
     masks = kept(video, "b")
-    assert left(masks[5]) == 20 and left(masks[6]) == 100
+    assert stands_at(masks[5], 20) and stands_at(masks[6], 100)
 
 
 def claim(x: int, quality: float, width: int = 4) -> Claim:
-    mask = np.zeros((8, 32), bool)
+    mask = np.zeros((32, 32), bool)
     mask[:, x : x + width] = True
     return Claim(mask, quality)
 
@@ -538,17 +542,19 @@ def act(video: VideoSession, action: tuple[str, str, int, int]) -> str:
     return "done"
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("which", ["default", "motion", "distractor", "paths", "again", "all"])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(actions=ACTIONS)
 def test_a_session_replayed_from_its_actions_equals_the_live_one(
-    options: dict[str, Any], actions: list[tuple[str, str, int, int]], monkeypatch: pytest.MonkeyPatch
+    which: str, actions: list[tuple[str, str, int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = [("say", "a", 0, 0), ("say", "b", 2, 0), ("run", "a", 0, 23)]
     results: list[tuple[list[str], dict[str, dict[int, TrackRecord]]]] = []
     for cached, at_once in ((1, 4), (3, 1)):  # neither what is cached nor how it is batched matters
         monkeypatch.setattr(Runtime, "prompts_at_once", property(lambda _, number=at_once: number))
-        video = session(busy(), Chooser(quality=uneven), cuts_at=(16,), cached_frames=cached, **options)
+        video = session(
+            busy(), Chooser(quality=uneven), cuts_at=(16,), cached_frames=cached, **OPTIONS[which]
+        )
         marks = [act(video, action) for action in [*start, *actions]]
         results.append((marks, everything(video)))
     assert results[0] == results[1]

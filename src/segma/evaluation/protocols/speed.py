@@ -114,6 +114,14 @@ def reset_peak_memory() -> bool:
     return True
 
 
+def resident_memory() -> int | None:
+    """The main memory that this process holds now, in bytes; None where the system does not say."""
+    table = _PROCESS / "statm"  # man 5 proc: pages of all, then of those in memory
+    if not table.exists():
+        return None
+    return int(table.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def machine_facts(packages: Sequence[str] = ("torch",)) -> dict[str, Any]:  # JSON
     """What the numbers depend on: processor, cores, its units, memory, system, versions of `packages`."""
     names = _processor_lines("model name")
