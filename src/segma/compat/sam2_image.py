@@ -128,7 +128,7 @@ class SAM2ImagePredictor:
     def predict(
         self,
         point_coords: Shaped[ndarray, "*n 2"] | None = None,
-        point_labels: Shaped[ndarray, "*n"] | None = None,
+        point_labels: Shaped[ndarray, "*labels"] | None = None,
         box: Shaped[ndarray, "... 4"] | None = None,
         mask_input: Shaped[ndarray, "... side side"] | None = None,
         multimask_output: bool = True,

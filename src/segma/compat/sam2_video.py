@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from segma.prompts.types import Box, FramePrompt, Points
 from segma.runtime import Runtime, memory_errors
 from segma.tasks.track import VideoSession
 from segma.tasks.track_config import TrackConfig
-from segma.tasks.track_frame import encoded, ensure_anchors, ensure_memories
+from segma.tasks.track_frame import absence, encoded, ensure_anchors, ensure_memories
 from segma.tasks.track_state import ObjectTrack
 
 Answer = tuple[int, list[Any], Float[Tensor, "objects 1 height width"]]
@@ -99,7 +100,7 @@ class SAM2VideoPredictor(SAM2Base):
     def add_new_points_or_box(
         self,
         inference_state: InferenceState,
-        frame_idx: int,
+        frame_idx: SupportsIndex,
         obj_id: Hashable,
         points: Sequence[Sequence[float | int]] | ndarray | Tensor | None = None,
         labels: Sequence[int] | ndarray | Tensor | None = None,
@@ -139,7 +140,7 @@ class SAM2VideoPredictor(SAM2Base):
     def add_new_mask(
         self,
         inference_state: InferenceState,
-        frame_idx: int,
+        frame_idx: SupportsIndex,
         obj_id: Hashable,
         mask: ndarray | Tensor | Sequence[Sequence[float | int]],
     ) -> Answer:
@@ -175,7 +176,7 @@ class SAM2VideoPredictor(SAM2Base):
     def propagate_in_video(
         self,
         inference_state: InferenceState,
-        start_frame_idx: int | None = None,
+        start_frame_idx: SupportsIndex | None = None,
         max_frame_num_to_track: int | None = None,
         reverse: bool = False,
     ) -> Iterator[Answer]:
@@ -202,17 +203,21 @@ class SAM2VideoPredictor(SAM2Base):
             yield self._answer(inference_state, found.index)
 
     def clear_all_prompts_in_frame(
-        self, inference_state: InferenceState, frame_idx: int, obj_id: Hashable, need_output: bool = True
+        self,
+        inference_state: InferenceState,
+        frame_idx: SupportsIndex,
+        obj_id: Hashable,
+        need_output: bool = True,
     ) -> Answer | None:
         """Forget what was said of an object on a frame; the masks of all there, if `need_output`."""
-        frame_idx, session = int(frame_idx), self._session(inference_state)
+        frame, session = int(frame_idx), self._session(inference_state)
         track = inference_state.track_of(obj_id)
-        if frame_idx in track.prompts:
-            memory, was_tracked = track.memory(frame_idx), track.direction(frame_idx) is not None
-            session.clear(track.name, frame_idx)
+        if frame in track.prompts:
+            memory, was_tracked = track.memory(frame), track.direction(frame) is not None
+            session.clear(track.name, frame)
             if memory is not None and memory.spatial is None and not was_tracked:
-                track.recent.pop(frame_idx, None)  # nothing was tracked with it: it never counted
-        return self._answer(inference_state, frame_idx) if need_output else None
+                _forget(session, track, frame)  # nothing was tracked with it: it never counted
+        return self._answer(inference_state, frame) if need_output else None
 
     def remove_object(
         self,
@@ -287,6 +292,14 @@ class SAM2VideoPredictor(SAM2Base):
         reach = self.memory_temporal_stride_for_eval * (self.memory_spec.num_recent + 1)
         for other in [o for o in track.recent if any(abs(o - frame) <= reach for frame in frames)]:
             del track.recent[other]
+
+
+def _forget(session: VideoSession, track: ObjectTrack, frame: int) -> None:
+    """Nothing is known of an object on a frame: neither a memory nor a kept mask."""
+    track.recent.pop(frame, None)
+    run = session.keeper.begin((track.object_id,), frame, frame, reverse=False, reason="fix")
+    session.keeper.put(run, track.object_id, frame, replace(absence(session), source="model"))
+    session.keeper.end(run, "done")
 
 
 def _array(values: object) -> Float[ndarray, ...]:

@@ -94,7 +94,7 @@ def draw_pairs(
 
     `makers` give a mask's vector from its token, one for each mask.
     """
-    asked = [(int(prompt), int(mask)) for prompt, mask in zip(*pairs, strict=True)]
+    asked = [(int(prompt), int(mask)) for prompt, mask in torch.stack(pairs, 1).cpu().numpy()]
     prompts = sorted({prompt for prompt, _ in asked})
     wanted = sorted({mask for _, mask in asked})
     tokens = tokens[prompts]

@@ -8,7 +8,7 @@ their masks bit for bit; a run's generator may be stopped between any two frames
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -172,11 +172,21 @@ class VideoSession:
         """What is kept of an object on a frame."""
         return self.keeper.get(self.track(name).object_id, frame)
 
-    def frame(self, index: int, *, image: Frame | None = None, tracked: tuple[str, ...] = ()) -> TrackFrame:
-        """All that is kept of a frame, with its picture, and who was tracked on it just now."""
+    def frame(
+        self,
+        index: int,
+        *,
+        image: Frame | None = None,
+        tracked: tuple[str, ...] = (),
+        known: Mapping[int, TrackRecord] | None = None,
+    ) -> TrackFrame:
+        """All that is kept of a frame, with its picture, and who was tracked on it just now.
+
+        Records that are `known` (by object id) are not asked of the keeper.
+        """
         records: dict[str, TrackRecord] = {}
         for key in sorted(self.tracks):
-            record = self.keeper.get(key, index)
+            record = known[key] if known and key in known else self.keeper.get(key, index)
             if record is not None:
                 records[self.tracks[key].name] = record
         seconds = image.time if image is not None else self.source.time_of(index)

@@ -53,7 +53,8 @@ class Propagation:
         default_factory=dict[int, list[tuple[int, TrackRecord]]]
     )
     stopped: set[int] = field(default_factory=set[int])
-    tracked_frames: dict[int, int] = field(default_factory=dict[int, int])
+    fresh: dict[int, TrackRecord] = field(default_factory=dict[int, TrackRecord])
+    """By object, what was written of the frame at hand."""
     candidates: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
     """By object, frames of a new shot in which it was found, not written yet as such."""
 
@@ -94,9 +95,10 @@ class Propagation:
         session.current = frame
         with session.lock, memory_errors(), torch.inference_mode():
             active = self._active(frame.index)
+            self.fresh.clear()
             self._advance(frame, active)
             names = tuple(track.name for track in active)
-            return session.frame(frame.index, image=frame, tracked=names)
+            return session.frame(frame.index, image=frame, tracked=names, known=self.fresh)
 
     def close(self, state: RunState) -> None:
         """Write what waits, and end the run."""
@@ -250,7 +252,6 @@ class Propagation:
         kept = session.keeper.get(key, frame) if self.may_stop or record.source == "person" else None
         if kept == record and record.source == "person":
             return
-        self.tracked_frames[key] = self.tracked_frames.get(key, 0) + 1
         if self.may_stop and record.source == "model":
             if kept is not None and mask_iou(kept.compact, record.compact) > session.config.same_iou:
                 self.alike.setdefault(key, []).append((frame, record))
@@ -260,6 +261,7 @@ class Propagation:
                 return
             self._flush(key)
         session.keeper.put(self.run, key, frame, record)
+        self.fresh[key] = record
 
     def _flush(self, key: int) -> None:
         for frame, record in self.alike.pop(key, []):

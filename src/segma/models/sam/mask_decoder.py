@@ -59,14 +59,11 @@ class MaskDecoder(nn.Module):
     def draw(
         self, state: MaskState, prompt_index: Int[Tensor, " k"], mask_index: Int[Tensor, " k"]
     ) -> Float[Tensor, "k side side"]:
-        """Logits of the (prompt, mask) pairs; a prompt none of whose masks is asked for costs nothing."""
-        pairs = [(int(prompt), int(mask)) for prompt, mask in zip(prompt_index, mask_index, strict=True)]
-        prompts = sorted({prompt for prompt, _ in pairs})
-        wanted = sorted({mask for _, mask in pairs})
-        tokens = state.mask_tokens[prompts]
-        weights = [self.output_hypernetworks_mlps[mask](tokens[:, mask]) for mask in wanted]
-        fine = mask_head.upscale(self.output_upscaling, state.image[prompts])
-        logits = mask_head.draw(fine, torch.stack(weights, 1))
-        rows = [prompts.index(prompt) for prompt, _ in pairs]
-        columns = [wanted.index(mask) for _, mask in pairs]
-        return logits[rows, columns]
+        """Logits of the (prompt, mask) pairs."""
+        return mask_head.draw_pairs(
+            self.output_upscaling,
+            self.output_hypernetworks_mlps,
+            state.mask_tokens,
+            state.image,
+            (prompt_index, mask_index),
+        )

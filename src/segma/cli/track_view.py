@@ -1,0 +1,50 @@
+"""A project as it stands, opened for reading and without a network: what it holds, and what can be exported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from segma.cli.track_options import Manner
+from segma.errors import InputError
+
+if TYPE_CHECKING:
+    from segma.tracker import Tracker
+
+
+def is_project(source: str) -> bool:
+    """Whether a source is a project folder, or named like one."""
+    path = Path(source)
+    return path.suffix == ".segma" or (path / "project.db").is_file()
+
+
+def view(folder: str) -> Tracker:
+    """The one video of a project. It cannot be tracked: there is no network behind it.
+
+    Raises InputError where it has no video, or several; StoreError.
+    """
+    from segma.media.source import open_source
+    from segma.store.project import Project
+    from segma.store.tracks import AssetTracks
+    from segma.tasks.track import VideoSession
+    from segma.tracker import Tracker
+
+    if not Path(folder).is_dir():
+        where = f"Looked in {Path(folder).parent.resolve()}."
+        raise InputError("input.not_found", f"{Path(folder).name}: no such project.", where)
+    project = Project.open(folder, write=False)
+    try:
+        found = [asset for asset in project.assets() if asset.kind in ("video", "frames")]
+        if len(found) != 1:
+            raise InputError("input.value", f"{project.name} has {len(found)} videos, expected one.")
+        session = VideoSession(
+            cast("Any", None),  # a session reads without its network
+            open_source(found[0].locate()),
+            Manner().config(project.settings.get("track")),
+            keeper=AssetTracks(project, found[0]),
+            cuts=tuple(first for first, _ in project.shots(found[0])[1:]),
+        )
+        return Tracker(session, project, found[0], looked_for_cuts=True)
+    except BaseException:
+        project.close()
+        raise
