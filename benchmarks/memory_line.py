@@ -24,15 +24,15 @@ from segma.tracker import Tracker
 from segma.tracker_projects import MadeBy, new_tracker
 
 LIMIT_BYTES = 5_000_000
-SIZE = (360, 640)
 STATE_SECONDS = 1.0  # a network of full size also saves its memories every few frames
 
 
 def main() -> int:
     options = arguments()
+    height, width = options.size
     print(
         f"memory: {options.variant} with weights made up by rule, {options.objects} objects, "
-        f"{options.frames} frames of {SIZE[1]}x{SIZE[0]}, {options.threads} threads\n{lineup.machine()}",
+        f"{options.frames} frames of {width}x{height}, {options.threads} threads\n{lineup.machine()}",
         flush=True,
     )
     if resident_memory() is None:
@@ -42,7 +42,7 @@ def main() -> int:
     cv2.setNumThreads(options.threads)
     with tempfile.TemporaryDirectory(prefix="segma-") as name:
         video = Path(name) / "clip.mp4"
-        write_scene(video, SIZE, options.frames)
+        write_scene(video, (height, width), options.frames)
         found = track(options, video)
     print(report(options, found))
     if options.save:
@@ -55,6 +55,7 @@ def arguments() -> argparse.Namespace:
     parser = lineup.plain_parser(__doc__ or "")
     parser.add_argument("--variant", choices=list(CONFIGS), default="sam2.1_demo", help="which SAM 2")
     parser.add_argument("--objects", type=int, choices=range(1, 7), default=6, help="how many")
+    parser.add_argument("--size", type=int, nargs=2, default=(360, 640), help="height and width of the video")
     parser.add_argument("--frames", type=int, default=3001, help="frames of the video")
     parser.add_argument("--settled", type=int, default=500, help="the frame from which memory may not grow")
     parser.add_argument("--every", type=int, default=250, help="frames between two lines of the table")
@@ -70,8 +71,10 @@ def track(options: argparse.Namespace, video: Path) -> dict[int, tuple[int, floa
     config = TrackConfig(state_seconds=STATE_SECONDS)
     source = open_source(video)
     found: dict[int, tuple[int, float]] = {}
-    with new_tracker(source, made_by, config, project=video.with_name("clip.segma"), overwrite=False) as tracker:
-        for number, place in enumerate(discs(SIZE, 0)[: options.objects]):
+    with new_tracker(
+        source, made_by, config, project=video.with_name("clip.segma"), overwrite=False
+    ) as tracker:
+        for number, place in enumerate(discs(source.size, 0)[: options.objects]):
             tracker.add(f"disc {number + 1}", points=[place])
         start = time.perf_counter()
         for frame in tracker.run():

@@ -1,7 +1,7 @@
 """A tracked frame with a full memory bank: segma against transformers, the same weights and the same pixels.
 
-Full is 7 memories and 16 pointers for each object. Both encode the frame once, attend, decode, enlarge the masks
-to the video and make the frame's memory; segma also resizes the frame and makes run lengths.
+Full is 7 memories and 16 pointers for each object. Both encode the frame once, attend, decode, enlarge the
+masks to the video and make the frame's memory; segma also resizes the frame and makes run lengths.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def main() -> int:
     options = arguments()
     height, width = options.size
     print(
-        f"track: {options.variant} with weights made up by rule, {width}x{height}, {options.threads} threads each, "
-        f"median and best of {options.repeats} frames in turn after {options.warm_up} to warm up\n"
+        f"track: {options.variant} with weights made up by rule, {width}x{height}, "
+        f"{options.threads} threads each, median and best of {options.repeats} frames in turn after {options.warm_up} to warm up\n"
         f"{lineup.machine()}, sdpa attention, inference mode\n{lineup.auto_note()}",
         flush=True,
     )
@@ -53,7 +53,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--frames", dest="repeats", type=int, default=3, help="frames that count")
     parser.add_argument("--warm-up", type=int, default=1, help="frames before that do not count")
     parser.add_argument("--pool", type=int, default=2, help="the pooled memory's factor; 1: leave it out")
-    parser.add_argument("--size", type=int, nargs=2, default=(720, 1280), help="height and width of the video")
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=(720, 1280), help="height and width of the video"
+    )
     parser.add_argument(
         "--precision", choices=("float32", "low", "both"), default="both",
         help="float32 of both programs; auto and the peer's autocast; or both",
@@ -96,13 +98,24 @@ def pooled_name(name: str) -> str:
 def frame_table(measured: Mapping[str, Measured], repeats: int) -> str:
     """Seconds of a frame and of its parts, memory, and how much faster ours is than each of theirs."""
     peers = peers_in(measured)
-    header = ["program", "median s", "best s", "encoder", "attention", "rest", "peak MB", "memory + pointer tokens"]
+    header = [
+        "program",
+        "median s",
+        "best s",
+        "encoder",
+        "attention",
+        "rest",
+        "peak MB",
+        "memory + pointer tokens",
+    ]
     header += [f"faster than {peer}" for peer in peers]
     rows: list[list[str]] = []
     for name, found in measured.items():
         parts = parts_of(found, repeats)
         maps, pointers = found.answer["tokens"]
-        ratios = [f"{lineup.ratio(measured, peer, name):.2f} x" if name not in peers else "" for peer in peers]
+        ratios = [
+            f"{lineup.ratio(measured, peer, name):.2f} x" if name not in peers else "" for peer in peers
+        ]
         seconds = (found.timing.median, found.timing.best, *parts.values())
         texts = [f"{value:.3f}" for value in seconds]
         rows.append([name, *texts, f"{found.peak_bytes / 1e6:.0f}", f"{maps} + {pointers}", *ratios])
@@ -113,9 +126,7 @@ def parts_of(found: Measured, repeats: int) -> dict[str, float]:
     """Median seconds of the encoder, of memory attention, and of the rest, in the frames that count."""
     counted = found.answer["parts"][-repeats:]
     names = ("encoder", "attention")
-    rest = [
-        whole - sum(parts.values()) for whole, parts in zip(found.timing.seconds, counted, strict=True)
-    ]
+    rest = [whole - sum(parts.values()) for whole, parts in zip(found.timing.seconds, counted, strict=True)]
     return {name: statistics.median(parts[name] for parts in counted) for name in names} | {
         "rest": statistics.median(rest)
     }
@@ -134,8 +145,8 @@ def agreements(measured: Mapping[str, Measured]) -> str:
         if exact is not None:
             facts = compared(found.answer, measured[exact].answer)
             lines.append(
-                f"{name} and {exact}: IoU of masks {facts['iou']:.5f} on average, {facts['least_iou']:.5f} at "
-                f"least; logits differ by {facts['logits']:.2g} on average, and are {facts['size']:.2g} large"
+                f"{name} and {exact}: IoU of masks {facts['iou']:.5f} on average, {facts['least_iou']:.5f} "
+                f"at least; logits differ by {facts['logits']:.2g} on average, and are {facts['size']:.2g} large"
             )
     answers = [found.answer for found in measured.values()]
     present = ", ".join(str(answer["present"]) for answer in answers)
@@ -187,7 +198,11 @@ def further_table(tables: Mapping[str, Mapping[str, Measured]], objects: Sequenc
     found = further(tables, objects)
     peers = [name for name in (lineup.THEIRS, lineup.THEIRS_AUTOCAST) if name in found]
     rows = [
-        [name, f"{seconds:.3f}", *(f"{seconds / found[peer]:.2f}" if name not in peers else "" for peer in peers)]
+        [
+            name,
+            f"{seconds:.3f}",
+            *(f"{seconds / found[peer]:.2f}" if name not in peers else "" for peer in peers),
+        ]
         for name, seconds in found.items()
     ]
     return text_table(["each further object", "s", *(f"of that of {peer}" for peer in peers)], rows)
@@ -197,9 +212,7 @@ def further(tables: Mapping[str, Mapping[str, Measured]], objects: Sequence[int]
     """Seconds of each object beyond the fewest."""
     few, many = objects[0], objects[-1]
     first, last = tables[f"{few} objects"], tables[f"{many} objects"]
-    return {
-        name: (last[name].timing.median - first[name].timing.median) / (many - few) for name in first
-    }
+    return {name: (last[name].timing.median - first[name].timing.median) / (many - few) for name in first}
 
 
 def document(

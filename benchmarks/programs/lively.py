@@ -17,8 +17,8 @@ from segma.models.sam2.config import VARIANTS, Sam2Config
 from segma.models.sam2.model import Sam2
 from segma.runtime import Precision, Runtime
 
-# Beginning of a name, factor, offset. Without them prompts would have hardly any effect, every object would be
-# absent, and a memory would be much like any other.
+# Beginning of a name, factor, offset. Without them prompts would have hardly any effect, every object would
+# be absent, and a memory would be much like any other.
 ENLIVENING = (
     *(
         (f"sam_{name}", 16.0, 0.0)
@@ -47,7 +47,7 @@ _TOY = Sam2Config(
     global_blocks=(4,),
     window_position_side=4,
     image_size=128,
-    dim=64,
+    dim=128,
     memory_dim=64,  # transformers knows no other width
     memory_layers=2,
     memory_mlp_dim=48,
@@ -114,8 +114,8 @@ def write_scene(path: Path, size: tuple[int, int], count: int) -> None:
 
 
 FIRST_TRACKED = 16
-"""With a prompt on frame 0 and all frames up to here known, the bank of the next frames is full: 7 memories and
-16 pointers."""
+"""With a prompt on frame 0 and all frames up to here known, the bank of the next frames is full: 7 memories
+and 16 pointers."""
 
 
 def clip(size: tuple[int, int], count: int) -> list[ndarray]:

@@ -54,8 +54,8 @@ def tracking(
     """For each number of objects a task that tracks the next frame; one session lives at a time."""
     network, runtime = network_of(variant, precision)
     watch = _watched(network)
-    # Holes are left as they are, which the other program cannot do otherwise. A clock that waits for the other
-    # programs would save the memories on every frame, so that is timed on its own.
+    # Holes are left as they are, which the other program cannot do otherwise. A clock that waits for the
+    # other programs would save the memories on every frame, so that is timed on its own.
     config = TrackConfig(pool=pool, fill_hole_area=0, state_seconds=1e9)
     source = ArraySource(clip(size, FIRST_TRACKED + frames))
     going: dict[int, tuple[VideoSession, Iterator[TrackFrame]]] = {}

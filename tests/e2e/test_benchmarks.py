@@ -15,6 +15,8 @@ THEIRS = "transformers float32"
 AUTOCAST = "transformers bf16 autocast"
 OURS = "segma float32"
 TOY = ("--variant", "sam_vit_demo", "--made-up", "--threads", "1", "--repeats", "1", "--warm-up", "0")
+TOY_TRACK = ("--variant", "toy", "--threads", "1", "--size", "96", "128", "--frames", "2", "--warm-up", "1")
+TOY_BOTH = ("--variant", "sam_vit_demo", "toy", "--made-up", "--threads", "1", "--repeats", "1")
 
 pytestmark = pytest.mark.slow  # each starts three Python processes that import torch, one also transformers
 
@@ -59,16 +61,46 @@ def test_everything(repository: Path, tmp_path: Path) -> None:
     assert positive(tables["everything"])
 
 
+def test_track_agrees_over_a_full_memory_bank(repository: Path, tmp_path: Path) -> None:
+    options = ("--objects", "1", "3", "--precision", "float32")
+    _, saved = run(repository, tmp_path, "track", *options, common=TOY_TRACK)
+    tables = saved["tables"]
+    assert list(tables) == ["1 objects", "3 objects", "each further object"]
+    for number in (1, 3):
+        table = tables[f"{number} objects"]
+        assert positive(table)
+        ours, theirs, pooled = table[OURS], table[THEIRS], table[f"{OURS}, pooled"]
+        assert ours["tokens"] == theirs["tokens"] == [7 * 8 * 8, 16 * 2]
+        assert pooled["tokens"] == [7 * 4 * 4, 16 * 2]
+        assert ours["present"] == theirs["present"] == [3 * number, 3 * number]
+        assert ours["compared"][THEIRS]["least_iou"] > 0.99
+        assert 0.5 < pooled["compared"][OURS]["iou"] < 1, "pooling costs something, but not the object"
+        assert sum(ours["parts"].values()) == pytest.approx(ours["median"], rel=0.5)
+    assert set(tables["each further object"]) == {OURS, THEIRS, f"{OURS}, pooled"}
+
+
+def test_sam_and_sam2_have_a_row_each(repository: Path, tmp_path: Path) -> None:
+    text, saved = run(repository, tmp_path, "sam_and_sam2", common=TOY_BOTH)
+    names = ["sam_vit_demo float32", "toy float32"]
+    for task in ("encode", "click"):
+        rows = saved["tables"][task]
+        assert set(names) <= set(rows)
+        assert all(row["median"] > 0 and row["peak_bytes"] > 10**7 for row in rows.values())
+    assert all(any(line.startswith(name) for line in text.splitlines()) for name in names)
+
+
 def positive(table: dict[str, Any]) -> bool:
     """Whether both programs took time and memory."""
     rows = [table[OURS], table[THEIRS]]
     return all(row["median"] > 0 and row["peak_bytes"] > 10**7 for row in rows)
 
 
-def run(repository: Path, folder: Path, name: str, *options: str) -> tuple[str, dict[str, Any]]:
+def run(
+    repository: Path, folder: Path, name: str, *options: str, common: tuple[str, ...] = TOY
+) -> tuple[str, dict[str, Any]]:
     """What a benchmark prints, and the file it saves."""
     env = {**os.environ, "PYTHONPATH": str(repository / "src")}
-    command = [sys.executable, f"benchmarks/{name}.py", *TOY, "--save", str(folder), *options]
+    command = [sys.executable, f"benchmarks/{name}.py", *common, "--save", str(folder), *options]
     done = subprocess.run(command, cwd=repository, env=env, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     saved = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))

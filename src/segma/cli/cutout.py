@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +24,7 @@ from segma.cli.output import (
     saved_line,
 )
 from segma.cli.prompting import Prompting, questions_of
-from segma.errors import InputError
+from segma.errors import FormatError, InputError
 
 if TYPE_CHECKING:
     from segma.results import Prediction
@@ -36,11 +35,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 _BACKGROUNDS = "none (alpha), white, black, green, blue, #rrggbb, blur:12 or image:bg.png."
 
 
-class Picture(StrEnum):
-    """File formats of a cut-out."""
-
-    PNG = "png"
-    WEBP = "webp"
+_PICTURES = ("png", "webp")
 
 
 CutoutOutput = Annotated[
@@ -49,8 +44,8 @@ CutoutOutput = Annotated[
         "--output",
         "-o",
         metavar="PATH",
-        help="A picture file; or a folder (an existing one, or a name that ends in / or has no suffix). "
-        "Without it a file beside the source.",
+        help="A picture file (of a video .mov, .webm or .mp4); or a folder (an existing one, or a name that "
+        "ends in / or has no suffix). Without it a file beside the source.",
     ),
 ]
 
@@ -78,20 +73,51 @@ def cutout(
     console: Console,
     output: CutoutOutput = None,
     format: Annotated[
-        Picture | None,
+        str | None,
         typer.Option(
-            "--format", "-f", metavar="png|webp", help="png where the name of -o says nothing else."
+            "--format",
+            "-f",
+            metavar="KIND",
+            help="Where the name of -o says nothing else: png or webp; of a video prores4444 (the usual one), "
+            "webm-alpha, green, matte, h264, or png for a folder of frames.",
         ),
+    ] = None,
+    object: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--object",
+            metavar="NAME[@FRAME:point=X,Y...]",
+            help="Of a project: an object by name; all without. Of a video: an object, as for segma track. Repeat.",
+        ),
+    ] = None,
+    frames: Annotated[
+        str | None, typer.Option("--frames", metavar="A-B", help="Of a video: these frames, both inclusive.")
     ] = None,
     overwrite: Overwrite = False,
     allow_network: AllowNetwork = False,
 ) -> int:
     """An object alone: with alpha, or over a colour, blur or a picture.
 
-    Writes a PNG with alpha beside each source (truck.jpg -> truck.cutout.png) unless -o says otherwise.
+    Writes a PNG with alpha beside each source (truck.jpg -> truck.cutout.png) unless -o says otherwise. Of a
+    video or a project (x.segma) it writes a video (match.mp4 -> match.cutout.mov) with the source's frame
+    times and sound; a video is tracked first, with --point and --box on its first frame.
     """
+    from segma.cli.cutout_video import VideoCut, cut_video, is_video
     from segma.tasks.cutout import background_of
 
+    if is_video(sources, object or (), frames):
+        cut = VideoCut(
+            objects=object or (),
+            prompting=prompting,
+            frames=frames,
+            edge=edge,
+            compute=compute,
+            console=console,
+            output=output,
+            format=format,
+            overwrite=overwrite,
+        )
+        return cut_video(sources, cut)
     questions = questions_of(prompting)
     behind = background_of(edge.background)
     batch = batch_of(sources, allow_network=allow_network)
@@ -111,13 +137,15 @@ def cutout(
     return run_batch(batch.items, places, work, models, console)
 
 
-def _paths(batch: Batch, output: str | None, format: Picture | None) -> list[Path]:
-    """Where the cut-outs go. Raises InputError."""
+def _paths(batch: Batch, output: str | None, format: str | None) -> list[Path]:
+    """Where the cut-outs go. Raises InputError, FormatError."""
+    if format is not None and format not in _PICTURES:
+        raise FormatError("format.unknown", f'No picture kind "{format}".', f"Use {' or '.join(_PICTURES)}.")
     if output is None or is_folder(output):
-        return result_paths(batch.items, output, f".cutout.{(format or Picture.PNG).value}")
+        return result_paths(batch.items, output, f".cutout.{format or 'png'}")
     path = one_file(output, batch)
-    if format is not None and path.suffix.lower() != f".{format.value}":
-        raise InputError("input.value", f"-o {output} and --format {format.value} contradict each other.")
+    if format is not None and path.suffix.lower() != f".{format}":
+        raise InputError("input.value", f"-o {output} and --format {format} contradict each other.")
     return [path]
 
 

@@ -21,7 +21,8 @@ STANDARD_INPUT = "-"
 _VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv"})
 _OURS = (".mask.png", ".cutout.png", ".cutout.webp", *(f".{kind}{end}" for kind in ("overlay", "sheet")
          for end in (".png", ".jpg", ".jpeg", ".webp")))  # fmt: skip
-_VIDEO_HINT = "Video comes with the verb track, in a later version."
+_VIDEO_HINT = "Of a video: segma track, or segma cutout."
+_LIVE_HINT = "Of a live video: segma stream."
 
 Sources = Annotated[
     list[str],
@@ -63,7 +64,7 @@ class Item:
 
         path = self.path
         if path is not None:
-            if path.suffix.lower() in _VIDEO_SUFFIXES and path.is_file():
+            if is_video_file(self.name):
                 raise InputError("input.unreadable", f"{path.name} is a video.", _VIDEO_HINT)
             return read_image(path)
         if self.name == STANDARD_INPUT:
@@ -90,6 +91,12 @@ def batch_of(sources: Sequence[str], *, allow_network: bool = False) -> Batch:
     if sum(item.name == STANDARD_INPUT for item in items) > 1:
         raise InputError("input.value", "Standard input holds one picture.", "Name - once.")
     return Batch(items=tuple(items), is_single=len(sources) == 1 and _is_one(sources[0]))
+
+
+def is_video_file(source: str) -> bool:
+    """Whether a source is a file named as videos are."""
+    path = Path(source)
+    return path.suffix.lower() in _VIDEO_SUFFIXES and path.is_file()
 
 
 def _items_of(source: str, allow_network: bool) -> list[Item]:
@@ -124,7 +131,7 @@ def _check_address(source: str, allow_network: bool) -> None:
     """Cameras and streams are video; other addresses need permission."""
     scheme = source.partition(":")[0].lower()
     if scheme in ("cam", "rtsp", "rtsps", "rtmp"):
-        raise InputError("input.value", f"{source} is a live video; this verb takes pictures.", _VIDEO_HINT)
+        raise InputError("input.value", f"{source} is a live video; this verb takes pictures.", _LIVE_HINT)
     if scheme not in ("http", "https"):
         raise InputError("input.value", f"{source}: only http and https addresses can be read.")
     if not allow_network:

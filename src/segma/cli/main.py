@@ -33,6 +33,10 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "everything": Verb(
             module="segma.cli.everything", help="Masks of all objects in images, from a grid of points."
         ),
+        "track": Verb(module="segma.cli.track", help="Objects through a video, from prompts on any frames."),
+        "stream": Verb(
+            module="segma.cli.stream", help="Objects through a camera, address or pipe, frame by frame."
+        ),
         "cutout": Verb(
             module="segma.cli.cutout",
             help="An object alone: with alpha, a colour, blur or a picture behind it.",
@@ -89,7 +93,7 @@ def root(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
     ] = False,
 ) -> None:
-    """Point at something in an image and get its mask.
+    """Point at something in an image or a video and get its mask.
 
     Results go to -o or beside the source, and one line each to standard output; notes go to standard error.
     "segma VERB --help" explains a verb.

@@ -1,4 +1,4 @@
-"""Ctrl-C and a polite request to end (SIGTERM): work stops between two frames, so that what is done is kept."""
+"""Ctrl-C and SIGTERM: work stops between two frames, so that what is done is kept."""
 
 from __future__ import annotations
 

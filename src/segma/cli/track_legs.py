@@ -1,7 +1,7 @@
 """Runs of `segma track`, leg by leg: what is left of them is kept in the project, so that it can go on.
 
-Invariant: `left` holds, in order, what was asked for and is not tracked yet; the project's setting `track_left`
-is the same, save for a run under way, which the project itself knows.
+Invariant: `left` holds, in order, what was asked for and is not tracked yet; the project's setting
+`track_left` is the same. A run under way is known to the project besides.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SETTING = "track_left"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Leg:
-    """Frames `first` to `last` (None: as far as it goes) of objects; `is_fix` where a correction asks for it."""
+    """Frames `first` to `last` (None: as far as it goes) of objects; `is_fix`: outdated by a correction."""
 
     objects: tuple[str, ...]
     first: int | None = None
@@ -47,7 +47,8 @@ class Leg:
 
 def read_left(settings: dict[str, Any]) -> list[Leg]:  # JSON
     """What a project still waits for."""
-    return [Leg(**{**row, "objects": tuple(row["objects"])}) for row in settings.get(_SETTING, ())]
+    rows: list[dict[str, Any]] = settings.get(_SETTING, [])  # JSON, as `asdict` made it
+    return [replace(Leg(**row), objects=tuple(row["objects"])) for row in rows]
 
 
 @dataclass(slots=True)
@@ -57,13 +58,18 @@ class Journey:
     tracker: Tracker
     console: Console
     stop: Stop
-    left: list[Leg] = field(default_factory=list[Leg])
+    is_told: bool = True
+    """Whether --json tells of every frame."""
+    left: list[Leg] = field(init=False, default_factory=list[Leg])
     frames: int = 0
     reached: int | None = None
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        self.left = read_left(self.tracker.project.settings)
+        names = self.tracker.session.names
+        for leg in read_left(self.tracker.project.settings):
+            objects = tuple(name for name in leg.objects if name in names)  # others were removed since
+            self.left += [replace(leg, objects=objects)] if objects else []
 
     def plan(self, leg: Leg) -> None:
         """Put a leg before all others; it survives the end of the process from now on."""
@@ -150,7 +156,7 @@ class Journey:
                     self.frames, self.reached = self.frames + 1, frame.index
                     if note is not None:
                         note(frame)
-                    if self.console.json:
+                    if self.console.json and self.is_told:
                         self._print(frame, bar)
         finally:
             self.seconds += time.monotonic() - began
@@ -175,7 +181,7 @@ class Journey:
 
 
 def legs_of(tracker: Tracker, leg: Leg) -> list[Leg]:
-    """A leg with its frames in numbers; "both" becomes one forward and those towards the shots' beginnings."""
+    """A leg with its frames in numbers; "both" becomes one forward and those to the shots' beginnings."""
     if leg.first is not None and leg.last is not None and leg.way != "both":
         return [leg]
     tracks = [tracker.session.track(name) for name in leg.objects]

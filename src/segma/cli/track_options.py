@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -96,12 +96,14 @@ class Range:
             raise InputError("input.value", "--reverse and --both contradict each other.", "Give one.")
         if self.resume and (self.frames or self.reverse or self.both):
             raise InputError(
-                "input.value", "--resume goes on with the frames of the stopped run.", "Give it without others."
+                "input.value",
+                "--resume goes on with the frames of the stopped run.",
+                "Give it without others.",
             )
         return None if self.frames is None else frame_range(self.frames)
 
     @property
-    def way(self) -> str:
+    def way(self) -> Literal["forward", "reverse", "both"]:
         """forward, reverse or both."""
         return "reverse" if self.reverse else "both" if self.both else "forward"
 
@@ -134,14 +136,14 @@ class Manner:
     motion: Annotated[
         float | None,
         typer.Option(
-            "--motion", metavar="X", help="Weight of the expected motion among candidates, 0 to 1; 0.15 is good."
+            "--motion",
+            metavar="X",
+            help="Weight of the expected motion among candidates, 0 to 1; 0.15 is good.",
         ),
     ] = None
     redetect: Annotated[
         bool | None,
-        typer.Option(
-            "--redetect", help="After a long absence take only reliable masks.", show_default=False
-        ),
+        typer.Option("--redetect", help="After a long absence take only reliable masks.", show_default=False),
     ] = None
     pool: Annotated[
         int | None,
@@ -170,7 +172,9 @@ class Manner:
         from segma.tasks.track_config import TrackConfig
 
         if self.across_cuts and self.reidentify:
-            raise InputError("input.value", "--across-cuts and --reidentify contradict each other.", "Give one.")
+            raise InputError(
+                "input.value", "--across-cuts and --reidentify contradict each other.", "Give one."
+            )
         known = TrackConfig.__dataclass_fields__
         values = {name: value for name, value in (stored or {}).items() if name in known}
         given = {name: value for name, value in asdict(self).items() if value is not None}

@@ -83,7 +83,9 @@ OutputKind = Annotated[
 ProjectFolder = Annotated[
     Path | None,
     typer.Option(
-        "--project", metavar="FOLDER", help="Keep the project here (x.segma); else only an -o x.segma is kept."
+        "--project",
+        metavar="FOLDER",
+        help="Keep the project here (x.segma); else only an -o x.segma is kept.",
     ),
 ]
 
@@ -147,9 +149,7 @@ def targets(
         return [Target(path=path, kind=kind, overwrite=overwrite)]
     by_name = [_kind_of(output) for output in outputs]
     if kind is not None and kind not in by_name and None not in by_name:
-        raise InputError(
-            "input.value", f"-o {', '.join(outputs)} and --format {kind} contradict each other."
-        )
+        raise InputError("input.value", f"-o {', '.join(outputs)} and --format {kind} contradict each other.")
     return [
         _target(output, named, kind, beside.name, overwrite=overwrite)
         for output, named in zip(outputs, by_name, strict=True)

@@ -26,7 +26,7 @@ class Said:
 
 
 def said(specs: Sequence[str] | None, prompt_file: Path | None = None) -> list[Said]:
-    """The prompts of options and of a file, one for every object and frame. Raises PromptError, InputError."""
+    """The prompts of options and a file, one for every object and frame. Raises PromptError, InputError."""
     from segma.prompts import parse
 
     found = [parse.object_prompt(spec) for spec in specs or ()]
@@ -83,7 +83,9 @@ def _loaded(each: ObjectPrompt, folder: Path) -> Said:
     assert each.mask_file is not None
     mask = Mask.from_dense(read_mask(folder / each.mask_file))
     if not mask.area:
-        raise PromptError("prompt.empty", f"The mask {Path(each.mask_file).name} is empty.", "Paint something.")
+        raise PromptError(
+            "prompt.empty", f"The mask {Path(each.mask_file).name} is empty.", "Paint something."
+        )
     return Said(name=each.name, frame=each.frame, prompt=FramePrompt(mask=mask))
 
 

@@ -1,4 +1,4 @@
-"""What is said of a tracked video: its frames and shots, a line an object, how long it took, where to look."""
+"""What is said of a tracked video: frames and shots, a line an object, how long it took, where to look."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SUGGESTIONS = 3
 
 
 def video_line(tracker: Tracker) -> str:
-    """ "match.mp4  1 918 frames  29.97 fps  3 shots (0-611, 612-1304, 1305-1917)"."""
+    """As "match.mp4  1 918 frames  29.97 fps  3 shots (0-611, 612-1304, 1305-1917)"."""
     source = tracker.source
     count = source.num_frames or 0
     parts = [source.name, _plural(count, "frame")]
@@ -23,7 +23,10 @@ def video_line(tracker: Tracker) -> str:
         parts.append(f"{source.fps:.4g} fps")
     if tracker.session.config.cuts != "ignore" and count:
         cuts = tracker.session.cuts
-        shots = [f"{first}-{last}" for first, last in zip((0, *cuts), (*(c - 1 for c in cuts), count - 1), strict=True)]
+        shots = [
+            f"{first}-{last}"
+            for first, last in zip((0, *cuts), (*(c - 1 for c in cuts), count - 1), strict=True)
+        ]
         more = f", and {len(shots) - _MOST_SHOTS} more" if len(shots) > _MOST_SHOTS else ""
         ranges = f" ({', '.join(shots[:_MOST_SHOTS])}{more})" if len(shots) > 1 else ""
         parts.append(_plural(len(shots), "shot") + ranges)
@@ -54,13 +57,13 @@ def object_lines(tracker: Tracker) -> list[str]:
 
 
 def look_line(tracker: Tracker) -> str:
-    """ "look next at: ball 744, player 7 640", or "" where nothing stands out."""
+    """As "look next at: ball 744, player 7 640", or "" where nothing stands out."""
     found = tracker.suggest(_SUGGESTIONS)
     return "look next at: " + ", ".join(f"{each.name} {each.frame}" for each in found) if found else ""
 
 
 def done_line(tracker: Tracker, frames: int, seconds: float) -> str:
-    """ "done in 3 min 12 s (10.0 fps), peak memory 1.9 GB.   look next at: ball 744"."""
+    """As "done in 3 min 12 s (10.0 fps), peak memory 1.9 GB.   look next at: ball 744"."""
     from segma.evaluation.protocols.speed import peak_memory
 
     rate = f" ({frames / seconds:.1f} fps)" if frames and seconds > 0 else ""
@@ -71,7 +74,7 @@ def done_line(tracker: Tracker, frames: int, seconds: float) -> str:
 
 
 def fixed_line(tracker: Tracker, done: Mapping[str, Sequence[int]], seconds: float) -> str:
-    """ "re-tracked ball 731-792 (62 of 1 918 frames), 6.4 s; player 7 unchanged"."""
+    """As "re-tracked ball 731-792 (62 of 1 918 frames), 6.4 s; player 7 unchanged"."""
     total = spaced(tracker.num_frames or 0)
     parts = [
         f"{name} {ranges_text(frames)} ({spaced(len(frames))} of {total} frames)"

@@ -1,4 +1,4 @@
-"""A project as it stands, opened for reading and without a network: what it holds, and what can be exported."""
+"""A project as it stands, opened without a network: what it holds, and what can be exported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def is_project(source: str) -> bool:
     return path.suffix == ".segma" or (path / "project.db").is_file()
 
 
-def view(folder: str) -> Tracker:
+def view(folder: str, *, write: bool = False) -> Tracker:
     """The one video of a project. It cannot be tracked: there is no network behind it.
 
     Raises InputError where it has no video, or several; StoreError.
@@ -32,7 +32,7 @@ def view(folder: str) -> Tracker:
     if not Path(folder).is_dir():
         where = f"Looked in {Path(folder).parent.resolve()}."
         raise InputError("input.not_found", f"{Path(folder).name}: no such project.", where)
-    project = Project.open(folder, write=False)
+    project = Project.open(folder, write=write)
     try:
         found = [asset for asset in project.assets() if asset.kind in ("video", "frames")]
         if len(found) != 1:

@@ -18,7 +18,7 @@ from segma.compat.sam_network import prompt_tensors
 from segma.errors import InputError, PromptError
 from segma.masks.components import remove_small_regions
 from segma.media.image import read_image
-from segma.models.interfaces import ImageFeatures, PromptTensors
+from segma.models.interfaces import ImageFeatures
 from segma.tasks.preprocess import image_to_model
 
 Size = Sequence[int]  # height, width
@@ -248,7 +248,8 @@ class SAM2ImagePredictor:
         index = img_idx % len(embedding)
         one = ImageFeatures(embedding[index : index + 1], tuple(level[index : index + 1] for level in fine))
         corners = None if boxes is None else boxes.reshape(-1, 4)
-        asked = _checked(prompt_tensors(point_coords, point_labels, corners, mask_input))
+        _check(point_coords, point_labels, corners)
+        asked = prompt_tensors(point_coords, point_labels, corners, mask_input)
         low_res, qualities = self.model.answer(one, asked, multimask_output)
         masks = self._transforms.postprocess_masks(low_res, self._orig_hw[index])
         low_res = low_res.clamp(-_CLAMP, _CLAMP)
@@ -274,15 +275,13 @@ def _rgb(image: object) -> UInt8[ndarray, "height width 3"]:
     return read_image(cast("object", image))
 
 
-def _checked(asked: PromptTensors) -> PromptTensors:
-    """Prompts of one batch. Raises PromptError where points and boxes are not as many."""
-    coords, labels, boxes = asked.coords, asked.labels, asked.boxes
-    if coords is not None and labels is not None and coords.shape[:2] != labels.shape:
-        found = f"{tuple(coords.shape[:2])} points but {tuple(labels.shape)} labels"
-        raise PromptError("prompt.shape", f"{found}: one label a point.")
+def _check(coords: Tensor | None, labels: Tensor | None, boxes: Tensor | None) -> None:
+    """Raises PromptError where points and labels, or points and boxes, are not as many."""
+    if coords is not None and labels is not None and coords.shape[:-1] != labels.shape:
+        found = f"{coords.shape[-2]} points but {labels.shape[-1]} labels"
+        raise PromptError("prompt.shape", f"{found} (of a prompt): one label a point.")
     if coords is not None and boxes is not None and len(coords) != len(boxes):
         raise PromptError("prompt.shape", f"{len(boxes)} boxes but points for {len(coords)} prompts.")
-    return asked
 
 
 def _small(regions: Tensor, area: float | int) -> Tensor:

@@ -275,7 +275,13 @@ class SAM2VideoPredictor(SAM2Base):
         return state.session
 
     def _say(
-        self, state: InferenceState, frame: int, obj_id: Hashable, prompt: FramePrompt, *, clear: bool
+        self,
+        state: InferenceState,
+        frame: SupportsIndex,
+        obj_id: Hashable,
+        prompt: FramePrompt,
+        *,
+        clear: bool,
     ) -> Answer:
         self._session(state).say(state.name_of(obj_id), int(frame), prompt, clear=clear)
         if obj_id not in state["obj_ids"]:

@@ -44,34 +44,55 @@ def write_overlay(
     order = {name: place for place, name in enumerate(dict.fromkeys(names))}
 
     def picture(frame: Frame) -> UInt8[ndarray, "height width 3"]:
-        masks = {name: mask for name, mask in masks_of(frame.index).items() if mask.crop_size[0]}
-        for name in masks:
-            order.setdefault(name, len(order))
-        if not masks:
-            return frame.pixels
-        colours = [PALETTE[order[name] % len(PALETTE)] for name in masks]
-        size = (frame.pixels.shape[0], frame.pixels.shape[1])
-        drawn = overlay(
+        return draw_objects(
             frame.pixels,
-            CompactMasks(masks.values(), size),
+            masks_of(frame.index),
+            order,
+            anchored=[name for name, frames in (anchors or {}).items() if frame.index in frames],
+            labels=labels,
             opacity=opacity,
             border_pixels=border_pixels,
-            colours=colours,
-        )
-        if not labels:
-            return drawn
-        return draw_labels(
-            drawn,
-            [
-                Label(
-                    name=name,
-                    colour=colour,
-                    box=mask.box,
-                    is_anchor=anchors is not None and frame.index in anchors.get(name, ()),
-                )
-                for (name, mask), colour in zip(masks.items(), colours, strict=True)
-            ],
         )
 
     stretch = Stretch(first=first, last=last, on_progress=on_progress, cancel=cancel)
     return write_frames(source, path, picture, kind=kind, stretch=stretch, overwrite=overwrite)
+
+
+def draw_objects(
+    picture: UInt8[ndarray, "height width 3"],
+    masks: Mapping[str, Mask],
+    order: dict[str, int],
+    *,
+    anchored: Collection[str] = (),
+    labels: bool = True,
+    opacity: float | int = 0.5,
+    border_pixels: float | int = 1.5,
+) -> UInt8[ndarray, "height width 3"]:
+    """A picture with its objects drawn over it, as `write_overlay` does.
+
+    `order` says which colour of the palette a name has; names that are new are added to it. `anchored` are
+    the objects that a person made or confirmed here.
+    """
+    masks = {name: mask for name, mask in masks.items() if mask.crop_size[0]}
+    for name in masks:
+        order.setdefault(name, len(order))
+    if not masks:
+        return picture
+    colours = [PALETTE[order[name] % len(PALETTE)] for name in masks]
+    size = (picture.shape[0], picture.shape[1])
+    drawn = overlay(
+        picture,
+        CompactMasks(masks.values(), size),
+        opacity=opacity,
+        border_pixels=border_pixels,
+        colours=colours,
+    )
+    if not labels:
+        return drawn
+    return draw_labels(
+        drawn,
+        [
+            Label(name=name, colour=colour, box=mask.box, is_anchor=name in anchored)
+            for (name, mask), colour in zip(masks.items(), colours, strict=True)
+        ],
+    )

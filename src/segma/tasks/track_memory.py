@@ -101,9 +101,7 @@ def nearest_anchors(frame: int, anchors: Collection[int], most: int | None) -> t
     return tuple(other for other in anchors if other in kept)
 
 
-def _last_distractors(
-    frame: int, way: int, distractors: Collection[int], config: TrackConfig
-) -> list[int]:
+def _last_distractors(frame: int, way: int, distractors: Collection[int], config: TrackConfig) -> list[int]:
     """The last three behind, the newest first, where they are kept at all."""
     if config.memory != "distractor":
         return []
