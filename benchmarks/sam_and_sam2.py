@@ -29,7 +29,8 @@ def main() -> int:
     name, image = lineup.picture(options)
     print(
         f"SAM and SAM 2: weights made up by rule, {name} ({image.shape[1]}x{image.shape[0]}), "
-        f"{options.threads} threads, median and best of {options.repeats} in turn after {options.warm_up} to warm up\n"
+        f"{options.threads} threads, median and best of {options.repeats} in turn "
+        f"after {options.warm_up} to warm up\n"
         f"{lineup.machine()}\n{lineup.auto_note()}",
         flush=True,
     )

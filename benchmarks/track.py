@@ -29,7 +29,8 @@ def main() -> int:
     height, width = options.size
     print(
         f"track: {options.variant} with weights made up by rule, {width}x{height}, "
-        f"{options.threads} threads each, median and best of {options.repeats} frames in turn after {options.warm_up} to warm up\n"
+        f"{options.threads} threads each, median and best of {options.repeats} frames in turn "
+        f"after {options.warm_up} to warm up\n"
         f"{lineup.machine()}, sdpa attention, inference mode\n{lineup.auto_note()}",
         flush=True,
     )
@@ -146,7 +147,8 @@ def agreements(measured: Mapping[str, Measured]) -> str:
             facts = compared(found.answer, measured[exact].answer)
             lines.append(
                 f"{name} and {exact}: IoU of masks {facts['iou']:.5f} on average, {facts['least_iou']:.5f} "
-                f"at least; logits differ by {facts['logits']:.2g} on average, and are {facts['size']:.2g} large"
+                f"at least; logits differ by {facts['logits']:.2g} on average, "
+                f"and are {facts['size']:.2g} large"
             )
     answers = [found.answer for found in measured.values()]
     present = ", ".join(str(answer["present"]) for answer in answers)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from stubs.clips import write_clip
 
 from segma.checkpoints.fill import made_up_state
 from segma.checkpoints.match import fit, shapes_of
@@ -26,6 +27,8 @@ from segma.checkpoints.save import save
 from segma.cli.main import main
 from segma.models.sam.config import SamConfig
 from segma.models.sam.model import Sam
+from segma.models.sam2.config import Sam2Config
+from segma.models.sam2.model import Sam2
 
 SOURCE_TREE = Path(__file__).resolve().parents[2] / "src"
 
@@ -98,6 +101,29 @@ def toy(toy_module: Sam, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its weights as a file of ours."""
     path = tmp_path_factory.mktemp("models") / "toy.safetensors"
     return save(toy_module, toy_module.config, path, origin="made up for tests", licence="CC0-1.0")
+
+
+@pytest.fixture(scope="session")
+def tracking_toy(sam2_toy_config: Sam2Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SAM 2 so small that it tracks in milliseconds, as a file of ours; its objects are mostly there."""
+    module = Sam2(sam2_toy_config)
+    lively = [
+        ("sam_mask_decoder.iou_token.", 16.0, 0.0),
+        ("sam_mask_decoder.mask_tokens.", 16.0, 0.0),
+        ("sam_mask_decoder.obj_score_token.", 16.0, 0.0),
+        ("sam_prompt_encoder.point_embeddings.", 16.0, 0.0),
+        ("sam_mask_decoder.pred_obj_score_head.layers.2.bias", 1.0, 2.0),
+    ]
+    fit(module, made_up_state(shapes_of(module), adjusted=lively), "toy")
+    path = tmp_path_factory.mktemp("models") / "tracker.safetensors"
+    return save(module.eval(), module.config, path, origin="made up for tests", licence="CC0-1.0")
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A video of 12 frames, 64 x 48 pixels, in a folder of its own."""
+    (tmp_path / "videos").mkdir()
+    return write_clip(tmp_path / "videos" / "clip.mp4")
 
 
 @pytest.fixture

@@ -50,6 +50,35 @@ CutoutOutput = Annotated[
 ]
 
 
+CutoutKind = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="KIND",
+        help="Where the name of -o says nothing else: png or webp; of a video prores4444 (the usual one), "
+        "webm-alpha, green, matte, h264, or png for a folder of frames.",
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OfVideo:
+    """Options that only a video or a project has."""
+
+    object: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--object",
+            metavar="NAME[@FRAME:point=X,Y...]",
+            help="Of a project: an object by name, all without. Of a video: an object, as for segma track.",
+        ),
+    ] = None
+    frames: Annotated[
+        str | None, typer.Option("--frames", metavar="A-B", help="Of a video: these frames, both inclusive.")
+    ] = None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Edge:
     """How the object is cut and what is put behind it."""
@@ -71,28 +100,9 @@ def cutout(
     edge: Edge,
     compute: Compute,
     console: Console,
+    of_video: OfVideo,
     output: CutoutOutput = None,
-    format: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="KIND",
-            help="Where the name of -o says nothing else: png or webp; of a video prores4444 (the usual one), "
-            "webm-alpha, green, matte, h264, or png for a folder of frames.",
-        ),
-    ] = None,
-    object: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--object",
-            metavar="NAME[@FRAME:point=X,Y...]",
-            help="Of a project: an object by name; all without. Of a video: an object, as for segma track. Repeat.",
-        ),
-    ] = None,
-    frames: Annotated[
-        str | None, typer.Option("--frames", metavar="A-B", help="Of a video: these frames, both inclusive.")
-    ] = None,
+    format: CutoutKind = None,
     overwrite: Overwrite = False,
     allow_network: AllowNetwork = False,
 ) -> int:
@@ -105,18 +115,8 @@ def cutout(
     from segma.cli.cutout_video import VideoCut, cut_video, is_video
     from segma.tasks.cutout import background_of
 
-    if is_video(sources, object or (), frames):
-        cut = VideoCut(
-            objects=object or (),
-            prompting=prompting,
-            frames=frames,
-            edge=edge,
-            compute=compute,
-            console=console,
-            output=output,
-            format=format,
-            overwrite=overwrite,
-        )
+    if is_video(sources, of_video):
+        cut = VideoCut(of_video, prompting, edge, compute, console, output, format, overwrite)
         return cut_video(sources, cut)
     questions = questions_of(prompting)
     behind = background_of(edge.background)
@@ -159,15 +159,10 @@ def _write(
     import numpy as np
 
     from segma.masks.mask import Mask
-    from segma.media.draw import cutout as cut
     from segma.media.image import write_image
+    from segma.tasks.cutout import cut_picture
 
     assert prediction.image is not None
-    picture = cut(
-        prediction.image,
-        Mask.from_dense(np.any(prediction.masks.dense(), axis=0)),
-        feather_pixels=edge.feather,
-        grow_pixels=edge.grow,
-        background=behind(prediction.image),
-    )
+    mask = Mask.from_dense(np.any(prediction.masks.dense(), axis=0))
+    picture = cut_picture(prediction.image, mask, behind, feather=edge.feather, grow=edge.grow)
     write_image(picture, place.path, overwrite=place.overwrite)

@@ -24,17 +24,16 @@ from segma.cli.track_view import is_project, view
 from segma.errors import Cancelled, FormatError, InputError, PromptError
 
 if TYPE_CHECKING:
-    from segma.cli.cutout import Edge
+    from segma.cli.cutout import Edge, OfVideo
     from segma.tracker import Tracker
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class VideoCut:
     """What the command line asked for."""
 
-    objects: Sequence[str]
+    of_video: OfVideo
     prompting: Prompting
-    frames: str | None
     edge: Edge
     compute: Compute
     console: Console
@@ -43,14 +42,21 @@ class VideoCut:
     overwrite: bool
 
     @property
+    def objects(self) -> Sequence[str]:
+        """Names of objects, or prompts of them."""
+        return self.of_video.object or ()
+
+    @property
     def background(self) -> str:
         """What lies behind: --background, or a --format that says so (blur:12, image:bg.png)."""
         return self.format if self.format is not None and ":" in self.format else self.edge.background
 
 
-def is_video(sources: Sequence[str], objects: Sequence[str], frames: str | None) -> bool:
+def is_video(sources: Sequence[str], asked: OfVideo) -> bool:
     """Whether sources are to be taken as a video: by what they are, or by options that only a video has."""
-    return bool(objects or frames) or any(is_video_file(each) or is_project(each) for each in sources)
+    if asked.object or asked.frames:
+        return True
+    return any(is_video_file(each) or is_project(each) for each in sources)
 
 
 def cut_video(sources: Sequence[str], cut: VideoCut) -> int:
@@ -101,7 +107,7 @@ def _of_project(folder: str, path: Path, kind: str, cut: VideoCut, stop: Stop) -
         raise PromptError(
             "prompt.object",
             f"{folder} is tracked already.",
-            f"Name its objects with --object; to add one: segma track {folder} --object {(*pointed, '...')[0]}",
+            f"Name its objects with --object; add others with segma track {folder} --object ...",
         )
     with view(folder) as seen:
         try:
@@ -118,7 +124,7 @@ def _of_video(source: str, path: Path, kind: str, cut: VideoCut, stop: Stop) -> 
     opened = open_video(source)
     try:
         track_prompts.check(told, opened)
-        span = span_of(Range(frames=cut.frames), opened)
+        span = span_of(Range(frames=cut.of_video.frames), opened)
         _check(path, kind, cut)
         model = LazyModel(cut.compute, cut.console).get()
         with track(opened, model=model) as tracker:
@@ -188,7 +194,7 @@ def _write(
     objects = [tracker[name] for name in names]  # complains where there is none
     if not objects:
         raise PromptError("prompt.empty", f"{source} has no objects.", "Add some with segma track.")
-    span = span_of(Range(frames=cut.frames), tracker.source) or (0, (tracker.num_frames or 1) - 1)
+    span = span_of(Range(frames=cut.of_video.frames), tracker.source) or (0, (tracker.num_frames or 1) - 1)
     _check(path, kind, cut)
     with Bar("cutting out", quiet=cut.console.quiet, memory=True) as bar, stop.gently() as event:
         tracker.cutout(

@@ -48,7 +48,7 @@ class Leg:
 def read_left(settings: dict[str, Any]) -> list[Leg]:  # JSON
     """What a project still waits for."""
     rows: list[dict[str, Any]] = settings.get(_SETTING, [])  # JSON, as `asdict` made it
-    return [replace(Leg(**row), objects=tuple(row["objects"])) for row in rows]
+    return [Leg(objects=tuple(row.pop("objects")), **row) for row in map(dict, rows)]
 
 
 @dataclass(slots=True)

@@ -121,7 +121,9 @@ def beside(source: str) -> Path:
     path = Path(source)
     if has_magic(source) and not path.exists():
         return path.parent.resolve()
-    return path.resolve() if path.is_dir() else path.with_suffix("")
+    if path.is_dir() and path.suffix != ".segma":
+        return path if path.name else path.resolve()
+    return path.with_suffix("")
 
 
 def write_all(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from segma.cli.track_options import Manner
 from segma.errors import InputError
 
 if TYPE_CHECKING:
+    from segma.models.interfaces import WithMemory
     from segma.tracker import Tracker
 
 
@@ -38,7 +39,7 @@ def view(folder: str, *, write: bool = False) -> Tracker:
         if len(found) != 1:
             raise InputError("input.value", f"{project.name} has {len(found)} videos, expected one.")
         session = VideoSession(
-            cast("Any", None),  # a session reads without its network
+            _no_network(),
             open_source(found[0].locate()),
             Manner().config(project.settings.get("track")),
             keeper=AssetTracks(project, found[0]),
@@ -48,3 +49,13 @@ def view(folder: str, *, write: bool = False) -> Tracker:
     except BaseException:
         project.close()
         raise
+
+
+def _no_network() -> WithMemory:
+    """Stands where a network would be: a session reads without one."""
+    from segma.models.interfaces import WithMemory
+
+    class NoNetwork(WithMemory):
+        """Nothing is computed with it."""
+
+    return NoNetwork()  # pyright: ignore[reportAbstractUsage]  it only has the type of one

@@ -75,7 +75,11 @@ def build_sam2_video_predictor(
     vos_optimized: bool = False,
     **kwargs: Any,  # not used, as in the original
 ) -> SAM2VideoPredictor:
-    """The same as a video predictor. With `vos_optimized` the image encoder is compiled by torch."""
+    """The same as a video predictor.
+
+    With `vos_optimized` the image encoder is compiled by torch when it first runs, which takes a minute or
+    more (the original compiles the other parts as well).
+    """
     overrides = [*hydra_overrides_extra]
     if vos_optimized:
         overrides.append("++model.compile_image_encoder=true")

@@ -75,7 +75,7 @@ class Propagation:
             for done, frame in enumerate(session.source.frames(first, last, reverse=self.reverse), 1):
                 if cancel is not None and cancel.is_set():
                     raise Cancelled
-                if self._is_over(frame.index):
+                if self._is_over(frame.index) or self._is_stuck(frame.index):
                     break
                 found = self.step(frame)
                 if time.monotonic() - saved > session.config.state_seconds:
@@ -115,6 +115,20 @@ class Propagation:
             or (frame < stretch.first if self.reverse else stretch.last is not None and frame > stretch.last)
             for stretch in self.plan
         )
+
+    def _is_stuck(self, frame: int) -> bool:
+        """Whether nobody can be followed to this frame or any after it: the last prompted shot has ended."""
+        session = self.session
+        if session.config.cuts != "stop" or not session.cuts or self._active(frame):
+            return False
+        said = [
+            other
+            for stretch in self.plan
+            if stretch.object_id in session.tracks
+            for track in (session.tracks[stretch.object_id],)
+            for other in (*track.prompts, *(edge for absence in track.absences for edge in absence))
+        ]
+        return not any(other <= frame if self.reverse else other >= frame for other in said)
 
     def _active(self, frame: int) -> list[ObjectTrack]:
         """The objects to work on."""
