@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import torch
 from programs import lineup
-from programs.lively import CONFIGS, discs, network_of, write_scene
+from programs.lively import CONFIGS, TOY, discs, network_of, write_scene
 
 from segma.evaluation.protocols.speed import resident_memory, text_table
 from segma.media.source import open_source
@@ -53,9 +53,9 @@ def main() -> int:
 def arguments() -> argparse.Namespace:
     """The options of this benchmark."""
     parser = lineup.plain_parser(__doc__ or "")
-    parser.add_argument("--variant", choices=list(CONFIGS), default="sam2.1_demo", help="which SAM 2")
+    parser.add_argument("--variant", choices=list(CONFIGS), default=TOY, help="which SAM 2")
     parser.add_argument("--objects", type=int, choices=range(1, 7), default=6, help="how many")
-    parser.add_argument("--size", type=int, nargs=2, default=(360, 640), help="height and width of the video")
+    parser.add_argument("--size", type=int, nargs=2, default=(180, 320), help="height and width of the video")
     parser.add_argument("--frames", type=int, default=3001, help="frames of the video")
     parser.add_argument("--settled", type=int, default=500, help="the frame from which memory may not grow")
     parser.add_argument("--every", type=int, default=250, help="frames between two lines of the table")

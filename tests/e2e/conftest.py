@@ -68,11 +68,16 @@ def segma(cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
 
 @pytest.fixture
 def start(cache: Path) -> Callable[..., subprocess.Popen[bytes]]:
-    """Starts the program in a process of its own: `start("segment", path, ..., stdin=PIPE)`."""
+    """Starts the program in a process of its own: `start("segment", path, ..., stdin=PIPE)`.
+
+    `program` is what Python runs in place of segma's main module.
+    """
     variables = {**os.environ, "PYTHONPATH": str(SOURCE_TREE), "OMP_NUM_THREADS": "1"}
 
-    def run(*arguments: object, **streams: Any) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "segma.cli.main", *map(str, arguments)]
+    def run(
+        *arguments: object, program: tuple[str, ...] = ("-m", "segma.cli.main"), **streams: Any
+    ) -> subprocess.Popen[bytes]:
+        command = [sys.executable, *program, *map(str, arguments)]
         streams = {"stdout": PIPE, "stderr": PIPE, **streams}
         return subprocess.Popen[bytes](command, env=variables, **streams)
 

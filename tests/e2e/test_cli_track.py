@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import re
 import signal
@@ -99,7 +100,9 @@ def test_several_outputs_of_one_run(segma: Segma, track: Segma, clip: Path, tmp_
     assert "saved " in done.err and "objects' anchors" in done.err, "what a format cannot hold is said"
 
 
-@pytest.mark.parametrize("kind", ["davis", "ytvos", "sav-png", "png", "sav", "csv", "overlay", "coco", "ytvis"])
+@pytest.mark.parametrize(
+    "kind", ["davis", "ytvos", "sav-png", "png", "sav", "csv", "overlay", "coco", "ytvis"]
+)
 def test_formats_by_name(segma: Segma, clip: Path, track: Segma, tmp_path: Path, kind: str) -> None:
     assert track(clip, *BALL).code == 0
     project = clip.with_suffix(".segma")
@@ -125,7 +128,9 @@ def test_ranges_and_directions(track: Segma, clip: Path) -> None:
 
 
 def test_prompts_of_a_file_and_masks(segma: Segma, track: Segma, clip: Path) -> None:
-    Image.fromarray(np.pad(np.full((20, 20), 255, np.uint8), ((10, 18), (5, 39)))).save(clip.with_name("m.png"))
+    Image.fromarray(np.pad(np.full((20, 20), 255, np.uint8), ((10, 18), (5, 39)))).save(
+        clip.with_name("m.png")
+    )
     rows = [
         {"object": "ball", "points": [[20, 16], [60, 40]], "labels": [1, 0]},
         {"object": "drawn", "frame": 2, "mask": "m.png"},
@@ -137,7 +142,7 @@ def test_prompts_of_a_file_and_masks(segma: Segma, track: Segma, clip: Path) -> 
     assert [frame for frame in found if found[frame]["ball"]["anchor"]] == [0, 4]
     assert found[2]["drawn"]["area"] == pytest.approx(400, rel=0.05)
     clip.with_suffix(".segma").rename(clip.with_name("other.segma"))
-    same = ("--object", "ball@0:point=20,16", "--object", "ball@0:point=60,40:-;")
+    same = ("--object", "ball@0:point=20,16;point=60,40:-", "--object", "ball@4:box=5,5,30,30")
     assert track(clip, *same, "--object", f"drawn@2:mask={clip.with_name('m.png')}").code == 0
     assert kept(segma, clip.with_suffix(".segma"))[1] == found[1]
 
@@ -222,7 +227,9 @@ def whole(long: Path, tracking_toy: Path) -> dict[int, dict[str, Any]]:
 
 
 def read_lines(process: subprocess.Popen[bytes], count: int, pause: float) -> None:
+    """Read frames so slowly that the run, which waits for its reader, is in the middle of its work."""
     assert process.stdout
+    fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
     for _ in range(count):
         assert process.stdout.readline().startswith(b"{")
         time.sleep(pause)
@@ -252,7 +259,10 @@ def test_a_stopped_run_goes_on_and_gives_the_same(
         assert re.search(r"Tracking stopped at frame \d+ \(process ended\)\.", told.err)
     else:
         assert process.returncode == 130
-        form = rf"interrupted: Tracking stopped at frame (\d+); what is done is kept. Continue: segma track {project} --resume \[cancelled\]"
+        form = (
+            r"interrupted: Tracking stopped at frame (\d+); what is done is kept. "
+            rf"Continue: segma track {project} --resume \[cancelled\]"
+        )
         stopped = re.search(form, err.decode())
         assert stopped and 19 <= int(stopped[1]) < 69
         assert set(kept_of(segma, project)) >= set(range(int(stopped[1]) + 1))
