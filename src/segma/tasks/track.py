@@ -132,8 +132,11 @@ class VideoSession:
             self.keeper.set_prompts(track.object_id, frame, ())
             del track.prompts[frame]
             memory = track.anchors.pop(frame, None)
-            if memory is not None:
-                track.recent[frame] = memory
+            # What was said since the last run was never tracked from: what was there before stands again.
+            earlier, _ = track.fresh.pop(frame, (memory, True))
+            track.recent.pop(frame, None)
+            if earlier is not None:
+                track.recent[frame] = earlier
             track.forget(frame)
             track.at = None
             track.outdated -= {(frame, False), (frame, True)}
@@ -325,6 +328,8 @@ class VideoSession:
 
     def _begin(self, plan: Sequence[Stretch], *, reverse: bool = False, reason: Reason = "new") -> Run:
         keys = tuple(dict.fromkeys(stretch.object_id for stretch in plan))
+        for key in keys:
+            self.tracks[key].fresh.clear()
         ends = [stretch.last for stretch in plan if stretch.last is not None]
         last = max(ends) if len(ends) == len(plan) else None
         first = min(stretch.first for stretch in plan)
@@ -338,6 +343,7 @@ class VideoSession:
     def _settle(self, track: ObjectTrack, frame: int, memory: FrameMemory) -> None:
         """The answer becomes a conditioning memory (or a mere tracked one, if the config wants that)."""
         track.paths, track.at = track.paths[:1], None
+        track.fresh.setdefault(frame, (track.memory(frame), frame in track.anchors))
         if track.direction(frame) is None or self.config.corrections_condition or frame in track.anchors:
             track.recent.pop(frame, None)
             track.anchors[frame] = memory

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,7 @@ from segma.results import TrackRecord
 from segma.tasks import track_memory, track_steps
 from segma.tasks.preprocess import frame_to_model
 from segma.tasks.track_plan import shot_at
-from segma.tasks.track_state import EncodedFrame, FrameMemory, ObjectTrack, Path, joined
+from segma.tasks.track_state import EncodedFrame, FrameMemory, ObjectTrack, joined
 
 if TYPE_CHECKING:
     from segma.tasks.track import VideoSession
@@ -64,21 +64,25 @@ def ensure_memories(session: VideoSession, tracks: Sequence[ObjectTrack]) -> Non
 def bank_of(
     session: VideoSession,
     track: ObjectTrack,
-    path: Path,
+    memories: tuple[Mapping[int, FrameMemory], Mapping[int, FrameMemory]],
     frame: int,
     *,
     reverse: bool,
     others: Sequence[ObjectTrack] = (),
 ) -> MemoryBank:
-    """What an object attends to on a frame; `others` are the objects of the run."""
-    held = {**path.recent, **track.anchors}
+    """What an object attends to on a frame, of its conditioning and recent `memories`.
+
+    `others` are the objects of the run.
+    """
+    anchors, recent = memories
+    held = {**recent, **anchors}
     shot = (0, None) if session.config.cuts == "ignore" else shot_at(frame, session.cuts)
     chosen = track_memory.select(
         frame,
         reverse=reverse,
-        anchors=track.anchors,
-        recent={other: memory.is_reliable for other, memory in path.recent.items()},
-        distractors=[other for other, memory in path.recent.items() if memory.has_distractor],
+        anchors=anchors,
+        recent={other: memory.is_reliable for other, memory in recent.items()},
+        distractors=[other for other, memory in recent.items() if memory.has_distractor],
         spec=session.model.memory_spec,
         config=session.config,
         num_frames=session.source.num_frames,
@@ -157,7 +161,7 @@ def answer(session: VideoSession, track: ObjectTrack, seen: EncodedFrame, prompt
     if way is not None:  # it was tracked: memory helps to correct it
         ensure_anchors(session, [track])
         ensure_memories(session, [track])
-        bank = bank_of(session, track, track.paths[0], seen.index, reverse=way)
+        bank = bank_of(session, track, track.at_last_run(), seen.index, reverse=way)
         if bank.maps:
             features = session.model.condition(seen.features, [bank])
     previous = previous_logits(session, track, seen.index)

@@ -182,7 +182,14 @@ class Propagation:
         for start in range(0, len(rows), step):
             few = rows[start : start + step]
             banks = [
-                bank_of(session, row.track, row.path, frame.index, reverse=self.reverse, others=active)
+                bank_of(
+                    session,
+                    row.track,
+                    (row.track.anchors, row.path.recent),
+                    frame.index,
+                    reverse=self.reverse,
+                    others=active,
+                )
                 for row in few
             ]
             decoded, best = track_steps.tracked(session.model, seen, banks)

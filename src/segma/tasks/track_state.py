@@ -86,6 +86,23 @@ class ObjectTrack:
     at_reverse: bool = False
     """Which way they went to it."""
 
+    fresh: dict[int, tuple[FrameMemory | None, bool]] = field(
+        default_factory=dict[int, tuple[FrameMemory | None, bool]]
+    )
+    """Frames prompted since the last run: what was held of them before, and whether as an anchor."""
+
+    def at_last_run(self) -> tuple[dict[int, FrameMemory], dict[int, FrameMemory]]:
+        """Conditioning and recent memories as they were before the prompts since the last run.
+
+        A click is answered from these: answers do not depend on each other before they are tracked from.
+        """
+        anchors = {frame: memory for frame, memory in self.anchors.items() if frame not in self.fresh}
+        recent = dict(self.recent)
+        for frame, (memory, was_anchor) in self.fresh.items():
+            if memory is not None:
+                (anchors if was_anchor else recent)[frame] = memory
+        return anchors, recent
+
     @property
     def recent(self) -> dict[int, FrameMemory]:
         """The memories of the best path."""

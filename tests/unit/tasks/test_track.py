@@ -348,3 +348,31 @@ def test_memories_stay_in_a_window() -> None:
         assert len(video.track("light").recent) <= video.config.window + 1
         assert all(abs(other - frame.index) <= video.config.window for other in video.track("light").recent)
     assert len(video.features.frames) <= video.config.cached_frames
+
+
+def test_clicks_on_a_corrected_frame_are_answered_as_before_it() -> None:
+    video = session()
+    video.say("light", 0, click(20, 25))
+    drain(video.run())
+    video.model.banks.clear()
+    video.say("light", 12, click(56, 25))
+    video.say("light", 12, FramePrompt(points=Points([(50, 20)], [0])))
+    video.say("light", 14, click(60, 25))
+    first, second, third = video.model.banks
+    assert first.rows == second.rows and first.distances == second.distances
+    assert third.rows.count(6) == 1 and len(third.rows) == 7  # frame 12 is still what was tracked there
+    drain(video.run(14, 16))
+    assert video.model.banks[-1].rows.count(6) == 3
+
+
+def test_clearing_a_new_prompt_brings_back_what_was_tracked() -> None:
+    video = session()
+    video.say("light", 0, click(20, 25))
+    drain(video.run())
+    before = video.track("light").recent[12]
+    video.say("light", 12, click(56, 25))
+    video.clear("light", 12)
+    assert video.track("light").recent[12] is before
+    video.say("dark", 3, click(105, 30))
+    video.clear("dark", 3)
+    assert video.track("dark").memory(3) is None
