@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from segma.errors import InputError, StoreError
+from segma.media.image import list_images
 from segma.media.source import FolderSource, FrameSource, open_source
 from segma.media.video import VideoFile
 from segma.models.interfaces import WithMemory
@@ -22,6 +23,9 @@ from segma.store.tracks import AssetTracks
 from segma.tasks.track import VideoSession
 from segma.tasks.track_config import TrackConfig
 from segma.tracker import Tracker
+
+# Setting of a project: the frames of its folder by file name, where they are not all pictures in it.
+_FRAMES = "frames"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +72,8 @@ def new_tracker(
     try:
         kept.set_setting("model", made_by.origin)
         kept.set_setting("track", asdict(config))
+        if isinstance(source, FolderSource) and list(source.paths) != list_images(source.paths[0].parent):
+            kept.set_setting(_FRAMES, [path.name for path in source.paths])
         asset = _add_asset(kept, source)
         return Tracker(_session(kept, asset, source, made_by, config), kept, asset, temporary)
     except BaseException:
@@ -79,15 +85,19 @@ def new_tracker(
 
 def resume_tracker(project: Project, made_by: MadeBy, config: TrackConfig) -> Tracker:
     """A tracker of the one video of a project. Raises InputError where it has none, or several."""
-    found = [asset for asset in project.assets() if asset.kind in ("video", "frames")]
-    if len(found) != 1:
-        raise InputError(
-            "input.value", f"{project.name} has {len(found)} videos, and one was expected.", "Name the video."
-        )
+    asset, source = the_video(project)
     if config == TrackConfig():
         config = _stored_config(project.settings.get("track"))
-    source = open_source(found[0].locate())
-    return Tracker(_session(project, found[0], source, made_by, config), project, found[0])
+    return Tracker(_session(project, asset, source, made_by, config), project, asset)
+
+
+def the_video(project: Project) -> tuple[Asset, FrameSource]:
+    """The one video of a project, opened. Raises InputError where it has none, or several, or it is gone."""
+    found = [asset for asset in project.assets() if asset.kind in ("video", "frames")]
+    if len(found) != 1:
+        raise InputError("input.value", f"{project.name} has {len(found)} videos, expected one.")
+    place, chosen = found[0].locate(), project.settings.get(_FRAMES)
+    return found[0], open_source(place if chosen is None else [place / name for name in chosen])
 
 
 def _session(

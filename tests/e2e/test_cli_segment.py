@@ -230,14 +230,14 @@ def test_live_video_is_another_verb(segma: Segma, source: str) -> None:
     done = segma("segment", source, *POINT)
     assert done.code == 2
     assert "live video" in done.err
-    assert "track" in done.err
+    assert "segma stream" in done.err
 
 
 def test_video_files_are_another_verb(segma: Segma, tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
     done = segma("segment", tmp_path / "clip.mp4", *POINT)
     assert done.code == 3
-    assert "clip.mp4 is a video. Video comes with the verb track" in done.err
+    assert "clip.mp4 is a video. Of a video: segma track" in done.err
 
 
 def test_the_default_model_says_that_it_is_untrained(

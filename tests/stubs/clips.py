@@ -82,7 +82,7 @@ def frames_of(path: Path, pixels: str = "rgb24") -> list[np.ndarray]:
 def times_of(path: Path) -> list[float]:
     """Seconds of its frames."""
     with av.open(str(path)) as container:
-        return [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
+        return [frame.time for frame in container.decode(video=0)]
 
 
 def _damaged(packet: av.Packet) -> av.Packet:

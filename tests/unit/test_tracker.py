@@ -145,6 +145,16 @@ def test_a_project_is_opened_again_where_it_was(tracked: Tracker, tmp_path: Path
     assert {name: dict(tracked[name].masks) for name in ("light", "dark")} == before
 
 
+def test_a_project_of_some_pictures_of_a_folder_keeps_to_them(frames_folder: Path, tmp_path: Path) -> None:
+    source = FolderSource(sorted(frames_folder.iterdir())[3:8])
+    new_tracker(source, made_by(), TrackConfig(), project=tmp_path / "some.segma", overwrite=False).close()
+    project = open_project(tmp_path / "some.segma")
+    assert project is not None
+    with resume_tracker(project, made_by(), TrackConfig()) as video:
+        assert video.num_frames == 5
+        assert np.array_equal(video.source.read(0).pixels, clip()[3])
+
+
 def test_the_way_of_a_project_is_not_taken_by_surprise(frames_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.txt").write_text("mine")

@@ -74,6 +74,7 @@ class Journey:
     def plan(self, leg: Leg) -> None:
         """Put a leg before all others; it survives the end of the process from now on."""
         self._keep([leg, *self.left])
+        self._save_memories()
 
     def find_cuts(self) -> None:
         """Look for shot cuts, unless they are to be ignored. Raises Cancelled."""
@@ -111,6 +112,7 @@ class Journey:
         """Track again what corrections have outdated: the frames, by object. Raises Cancelled."""
         before = list(self.left)
         self._keep([*stale_legs(self.tracker), *before])
+        self._save_memories()
         done: dict[str, set[int]] = {}
 
         def note(frame: TrackFrame) -> None:
@@ -174,6 +176,13 @@ class Journey:
             return list(ours)
         rest = ours[0].after(self.reached)
         return [rest] if rest else []
+
+    def _save_memories(self) -> None:
+        """Save what was said: made again from its masks, it would be nearly the same only."""
+        from segma.keeping import Run
+
+        no_run = Run(run_id="", object_ids=(), first=0, last=None, reverse=False, reason="new")
+        self.tracker.session.save_state(no_run, None)
 
     def _keep(self, left: Sequence[Leg]) -> None:
         self.left = list(left)

@@ -102,7 +102,7 @@ def ranges_text(frames: Sequence[int]) -> str:
     return ", ".join([*texts[:_MOST_SHOTS], *(["..."] if len(texts) > _MOST_SHOTS else [])])
 
 
-def time_text(seconds: float) -> str:
+def time_text(seconds: float | int) -> str:
     """A duration for people.
 
     >>> time_text(6.42), time_text(192), time_text(4000)

@@ -24,28 +24,26 @@ def view(folder: str, *, write: bool = False) -> Tracker:
 
     Raises InputError where it has no video, or several; StoreError.
     """
-    from segma.media.source import open_source
     from segma.store.project import Project
     from segma.store.tracks import AssetTracks
     from segma.tasks.track import VideoSession
     from segma.tracker import Tracker
+    from segma.tracker_projects import the_video
 
     if not Path(folder).is_dir():
         where = f"Looked in {Path(folder).parent.resolve()}."
         raise InputError("input.not_found", f"{Path(folder).name}: no such project.", where)
     project = Project.open(folder, write=write)
     try:
-        found = [asset for asset in project.assets() if asset.kind in ("video", "frames")]
-        if len(found) != 1:
-            raise InputError("input.value", f"{project.name} has {len(found)} videos, expected one.")
+        asset, source = the_video(project)
         session = VideoSession(
             _no_network(),
-            open_source(found[0].locate()),
+            source,
             Manner().config(project.settings.get("track")),
-            keeper=AssetTracks(project, found[0]),
-            cuts=tuple(first for first, _ in project.shots(found[0])[1:]),
+            keeper=AssetTracks(project, asset),
+            cuts=tuple(first for first, _ in project.shots(asset)[1:]),
         )
-        return Tracker(session, project, found[0], looked_for_cuts=True)
+        return Tracker(session, project, asset, looked_for_cuts=True)
     except BaseException:
         project.close()
         raise

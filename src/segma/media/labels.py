@@ -72,7 +72,7 @@ def _place(
 
 @lru_cache(maxsize=256)
 def _tag(name: str, colour: Colour, is_anchor: bool, scale: float) -> UInt8[ndarray, "height width 4"]:
-    """The tag as RGBA: a rounded plate in the object's colour, its text dark or white, whichever is clearer."""
+    """The tag as RGBA: a rounded plate in the object's colour, its text dark or white."""
     text = name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
     size = _TEXT_PIXELS * scale
     font = ImageFont.load_default(size)
@@ -81,8 +81,13 @@ def _tag(name: str, colour: Colour, is_anchor: bool, scale: float) -> UInt8[ndar
     tag = Image.new("RGBA", (max(width, 1), max(height, 1)), (*colour, 0))
     pen = ImageDraw.Draw(tag)
     ink = _INK if np.dot(colour, (0.299, 0.587, 0.114)) > 140 else _WHITE
-    edge = {"outline": (*_WHITE, 255), "width": max(1, round(1.6 * scale))} if is_anchor else {}
-    pen.rounded_rectangle((0, 0, width - 1, height - 1), height * 0.28, fill=(*colour, 225), **edge)
+    pen.rounded_rectangle(
+        (0, 0, width - 1, height - 1),
+        height * 0.28,
+        fill=(*colour, 225),
+        outline=(*_WHITE, 255) if is_anchor else None,
+        width=max(1, round(1.6 * scale)),
+    )
     if is_anchor:
         x, y, r = room + mark * 0.32, height / 2, size * 0.3
         pen.polygon([(x, y - r), (x + r, y), (x, y + r), (x - r, y)], fill=(*ink, 255))

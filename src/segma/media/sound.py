@@ -6,19 +6,22 @@ import logging
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
-from av.packet import Packet
 
 from segma.media.video_kinds import Kind
 
 _ROLL = Fraction(1, 10)
 """Seconds of sound before the cut that are taken along where a file can skip them: decoders need a packet
 to swing in."""
+
+Packet = Any
+"""PyAV's own packets, whose types (and those of what encodes and writes them) are only partly known."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +35,7 @@ class SoundCopy:
 
     def __init__(self, source: Path, output: OutputContainer, kind: Kind, start: Fraction | None) -> None:
         self._input: InputContainer = av.open(str(source), "r")
-        self._output = output
+        self._output: Any = output  # see Packet
         self._name = source.name
         self._skips = kind.container in ("mp4", "mov")
         video = next(iter(self._input.streams.video), None)
@@ -140,10 +143,11 @@ class _Track:
     """One stream of sound: where it comes from, where it goes."""
 
     def __init__(self, source: AudioStream, target: AudioStream, *, is_new: bool) -> None:
-        self.source, self.target, self.is_new = source, target, is_new
+        self.source, self.is_new = source, is_new
+        self.target: Any = target  # see Packet
 
 
-def _track(stream: AudioStream, output: OutputContainer, kind: Kind) -> _Track | None:
+def _track(stream: AudioStream, output: Any, kind: Kind) -> _Track | None:  # see Packet
     """The stream's place in the output; None, with a note, where nothing here can read it."""
     context = stream.codec_context
     if context.name in kind.copied_audio or context.codec.canonical_name in kind.copied_audio:

@@ -6,13 +6,13 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
 import cv2
 import numpy as np
 from av.container import OutputContainer
-from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
@@ -55,7 +55,8 @@ class VideoEncoder:
         self._base = time_base if kind.ticks is None else Fraction(1, kind.ticks)
         options = {"movflags": "+faststart"} if kind.container in ("mp4", "mov") else {}
         self._output = av.open(str(self._path), "w", format=kind.container, container_options=options)
-        stream = self._output.add_stream(kind.codec, rate=rate or _USUAL_RATE, options=dict(kind.options))
+        output: Any = self._output  # PyAV's writers are only partly typed
+        stream = output.add_stream(kind.codec, rate=rate or _USUAL_RATE, options=dict(kind.options))
         assert isinstance(stream, VideoStream)
         context = stream.codec_context
         context.height, context.width = self._padded_size()
@@ -103,7 +104,7 @@ class VideoEncoder:
         assert self._held.pts is not None
         self._encode(self._held, self._typical)
         with self._guarded():
-            packets = self._stream.encode(None)
+            packets = _encoded(self._stream, None)
         self._mux(packets)
         if self._sound is not None:
             self._sound.end((self._held.pts + self._typical) * self._base)
@@ -124,18 +125,19 @@ class VideoEncoder:
         frame.duration = duration
         self._durations[frame.pts] = duration
         with self._guarded():
-            packets = self._stream.encode(frame)
+            packets = _encoded(self._stream, frame)
         self._mux(packets)
 
-    def _mux(self, packets: list[Packet]) -> None:
+    def _mux(self, packets: list[Any]) -> None:  # see _encoded
         """Hand packets to the container, each after the sound that is heard before it."""
-        assert self._output is not None
+        output: Any = self._output  # PyAV's writers are only partly typed
+        assert output is not None
         for packet in packets:
             if packet.pts is not None:
                 packet.duration = self._durations.pop(packet.pts, packet.duration)
                 if self._sound is not None:
                     self._sound.until(packet.pts * self._base)
-            self._output.mux(packet)
+            output.mux(packet)
 
     @contextmanager
     def _guarded(self) -> Generator[None, None, None]:
@@ -165,7 +167,7 @@ class VideoEncoder:
         alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
         plain = np.ascontiguousarray(pixels[..., :3])
         frame = self._convert.reformat(
-            VideoFrame.from_ndarray(plain, "rgb24"),
+            VideoFrame.from_ndarray(plain.astype(np.uint8, copy=False), "rgb24"),
             format=self._kind.pixels,
             dst_colorspace=scaler_matrix(self._tags),
             dst_color_range=2 if self._tags.range == 2 else 1,
@@ -180,9 +182,13 @@ class VideoEncoder:
         return frame
 
 
+def _encoded(stream: Any, frame: VideoFrame | None) -> list[Any]:  # PyAV's packets are only partly typed
+    return stream.encode(frame)
+
+
 def _set_alpha(frame: VideoFrame, alpha: UInt8[ndarray, "h w"] | None) -> None:
     """Fill the fourth plane, rounded to the nearest level (FFmpeg's scaler is one off)."""
-    plane = frame.planes[3]
+    plane: Any = frame.planes[3]  # a buffer, which its type does not say
     is_deep = "10" in frame.format.name
     kind = np.uint16 if is_deep else np.uint8
     rows = np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width]

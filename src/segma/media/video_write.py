@@ -115,8 +115,8 @@ class VideoWriter:
     """A context manager that writes RGB or RGBA frames as one of `video_kinds.KINDS`.
 
     `size` = (height, width); `colour` are the tags to write and to compute with (default bt709);
-    `pixel_aspect` is how wide a pixel is for its height. Where the block is left by an error nothing is left on the disk, and an
-    existing file stays as it was. RGBA frames lose their alpha where the kind has none.
+    `pixel_aspect` is how wide a pixel is for its height. Where the block is left by an error nothing is left
+    on the disk, and an existing file stays as it was. RGBA frames lose their alpha where the kind has none.
 
     Raises InputError (`input.exists`, `input.value`, `input.array`), FormatError for what a kind cannot
     hold, StoreError `disk.full` and `disk.unwritable`.

@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-# A tile of logits, 1 MB for each thread; larger and smaller ones are a few percent slower.
-_ROWS, _KEYS = 512, 512
+# A tile of logits, 4 MB for each thread. Tiles of 1 MB take as long when the machine is quiet, but every tile
+# makes threads wait for each other, which is dear where other programs hold a core.
+_ROWS, _KEYS = 1024, 1024
 
 
 def attend_narrow(

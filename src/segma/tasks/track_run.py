@@ -72,6 +72,7 @@ class Propagation:
             with session.lock, memory_errors(), torch.inference_mode():
                 keys = dict.fromkeys(stretch.object_id for stretch in self.plan)
                 ensure_anchors(session, [session.tracks[key] for key in keys])
+                session.save_state(self.run, None)  # whatever happens, the prompts' memories are there
             for done, frame in enumerate(session.source.frames(first, last, reverse=self.reverse), 1):
                 if cancel is not None and cancel.is_set():
                     raise Cancelled

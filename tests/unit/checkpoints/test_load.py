@@ -134,7 +134,7 @@ def test_a_name_whose_file_is_another_variant_is_refused_with_advice(
     weights_package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_row(monkeypatch, installed("sam2.1_hiera_tiny", "demo.safetensors"))
-    with pytest.raises(MisfitError, match="it looks like sam2.1_demo, try --model sam2.1_demo"):
+    with pytest.raises(MisfitError, match=r"it looks like sam2\.1_demo, try --model sam2\.1_demo"):
         load("trained_demo")
 
 

@@ -34,9 +34,7 @@ class Disc:
     def share(self, features: ImageFeatures) -> None:
         return None
 
-    def decode(
-        self, features: ImageFeatures, prompts: PromptTensors, shared: None = None
-    ) -> Decoded:
+    def decode(self, features: ImageFeatures, prompts: PromptTensors, shared: None = None) -> Decoded:
         assert prompts.coords is not None
         centres = prompts.coords[:, 0] / 4
         return Decoded(predicted_iou=torch.ones(len(centres), 4), state=centres)
