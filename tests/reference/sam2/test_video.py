@@ -43,12 +43,18 @@ def ellipse(x: float, y: float, radius_x: float, radius_y: float) -> Mask:
     return Mask.from_dense(((columns - x) / radius_x) ** 2 + ((rows - y) / radius_y) ** 2 < 1)
 
 
+# After a correction: its frame is remembered as 0 and 1, so that the noise that twelve tracked frames have
+# gathered (2e-3 of a logit) turns some 60 pixels over, and the memory differs by 1e-2 on average.
+CORRECTED_SHARE, CORRECTED_MEMORY = 0.995, 2e-2
+
+
 class Watch:
     """Compares what a session holds of each frame with the recorded numbers, as the run goes on."""
 
     def __init__(self, video: VideoSession, golden: Golden) -> None:
         self.video, self.golden = video, golden
         self.compared = 0
+        self.share, self.mean = 0.999, 1e-2
 
     def run(self, key: str, names: Iterable[str], steps: int = 0, **where: Any) -> None:
         """`steps`: how many frames were tracked before this run, for the tolerance."""
@@ -77,13 +83,13 @@ class Watch:
         if step <= 2:
             assert (off <= 1.2e-2 + 1e-3 * np.abs(expected)).all(), (key, off.max())
         else:
-            assert np.mean(off <= 3e-2 + 1e-3 * np.abs(expected)) >= 0.999, (key, off.max())
+            assert np.mean(off <= 3e-2 + 1e-3 * np.abs(expected)) >= self.share, (key, off.max())
 
     def memory(self, key: str, spatial: Tensor, step: int) -> None:
         ours = spatial.permute(2, 0, 1)[::8, ::8, ::8].float().numpy()
         expected = self.golden[f"{key}/mem_s"]
         off = np.abs(ours - expected)
-        assert off.mean() <= (1e-3 if step <= 3 else 1e-2), (key, off.mean())
+        assert off.mean() <= (1e-3 if step <= 3 else self.mean), (key, off.mean())
         if step <= 3:  # two steps of bfloat16, which has 8 bits
             assert (off <= 2 * np.maximum(np.abs(expected), 1) * 2.0**-7).all(), key
 
@@ -127,6 +133,7 @@ def test_a_correction_and_both_directions(after_a: Watch, golden_file: Read) -> 
     video.say("1", 6, points((82, 410, 0)))
     watch.answer("B/click6", "1", 6)
     watch.run("Bfwd", ("1", "2"), steps=6, first=6)
+    watch.share, watch.mean = CORRECTED_SHARE, CORRECTED_MEMORY
     watch.run("Brev", ("1", "2"), steps=6, first=0, last=8, reverse=True)
     assert watch.compared == 1 + 2 * 6 + 2 * 9
 
