@@ -63,3 +63,10 @@ def _rule(source: str, target: str) -> tuple[re.Pattern[str], str]:
     pattern = re.escape(source).replace("<n>", r"(\d+)").replace("<w>", r"(\w+)")
     numbers = iter(range(1, 10))
     return re.compile(pattern), re.sub("<[nw]>", lambda _: rf"\{next(numbers)}", target)
+
+
+def drop_twin(entries: dict[str, T], twin: str, name: str) -> None:
+    """One tensor that a file holds under two names, or under either, stays as `name` alone."""
+    if twin in entries:
+        value = entries.pop(twin)
+        entries.setdefault(name, value)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar, cast
 
 from segma.errors import ModelError
-from segma.models.naming import Shape, compile_rules, count_blocks, rename, strip_prefixes
+from segma.models.naming import Shape, compile_rules, count_blocks, drop_twin, rename, strip_prefixes
 from segma.models.sam.config import SamConfig, from_json_dict, to_json_dict
 
 T = TypeVar("T")
@@ -87,9 +87,7 @@ def to_official(state: Mapping[str, T]) -> dict[str, T]:
     entries = {name: value for name, value in state.items() if name not in _NOT_WEIGHTS}
     if layout_of(entries) != "transformers":
         return entries
-    if _HUB_POSITION_TWIN in entries:
-        twin = entries.pop(_HUB_POSITION_TWIN)
-        entries.setdefault(_HUB_POSITION, twin)
+    drop_twin(entries, _HUB_POSITION_TWIN, _HUB_POSITION)
     return {rename(name, _TO_OFFICIAL): value for name, value in entries.items()}
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from segma.errors import ModelError
-from segma.models.naming import Shape, compile_rules, count_blocks, rename, strip_prefixes
+from segma.models.naming import Shape, compile_rules, count_blocks, drop_twin, rename, strip_prefixes
 from segma.models.sam2.config import (
     FIRST_STRIDE,
     LAST_STRIDE,
@@ -128,9 +128,7 @@ def to_official(state: Mapping[str, T]) -> dict[str, T]:
     entries = dict(state)
     if layout_of(entries) != "transformers":
         return entries
-    if _HUB_POSITION_TWIN in entries:
-        twin = entries.pop(_HUB_POSITION_TWIN)
-        entries.setdefault(_HUB_POSITION, twin)
+    drop_twin(entries, _HUB_POSITION_TWIN, _HUB_POSITION)
     table = entries.pop(_HUB_LABELS, None)
     labels = {} if table is None else dict(zip(_LABELS, _split(table), strict=True))
     return {rename(name, _TO_OFFICIAL): value for name, value in entries.items()} | labels
