@@ -12,7 +12,7 @@ import av
 import av.error
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
-from av.container import InputContainer, OutputContainer
+from av.container import InputContainer
 
 from segma.media.video_kinds import Kind
 
@@ -20,8 +20,9 @@ _ROLL = Fraction(1, 10)
 """Seconds of sound before the cut that are taken along where a file can skip them: decoders need a packet
 to swing in."""
 
-Packet = Any
+_Packet = Any
 """PyAV's own packets, whose types (and those of what encodes and writes them) are only partly known."""
+
 
 _log = logging.getLogger(__name__)
 
@@ -33,9 +34,9 @@ class SoundCopy:
     growing times of the output, then `end`. Packets keep their times relative to the picture.
     """
 
-    def __init__(self, source: Path, output: OutputContainer, kind: Kind, start: Fraction | None) -> None:
+    def __init__(self, source: Path, output: Any, kind: Kind, start: Fraction | None) -> None:
         self._input: InputContainer = av.open(str(source), "r")
-        self._output: Any = output  # see Packet
+        self._output: Any = output  # see _Packet
         self._name = source.name
         self._skips = kind.container in ("mp4", "mov")
         video = next(iter(self._input.streams.video), None)
@@ -44,8 +45,8 @@ class SoundCopy:
             begins = video.start_time * video.time_base
         self._origin = begins if start is None else start
         self._first = Fraction(0)
-        self._next: Packet | None = None
-        self._packets: Iterator[Packet] = iter(())
+        self._next: _Packet | None = None
+        self._packets: Iterator[_Packet] = iter(())
         self._broken = 0
         self._tracks: dict[int, _Track] = {}
         for stream in self._input.streams.audio:
@@ -107,12 +108,12 @@ class SoundCopy:
         except av.error.FFmpegError as error:  # a file cut short: what was read so far is sound
             _log.warning("%s: its sound ends early (%s)", self._name, error)
 
-    def _time(self, packet: Packet) -> Fraction:
+    def _time(self, packet: _Packet) -> Fraction:
         """When it is heard, seconds in the output."""
         assert packet.pts is not None
         return packet.pts * packet.time_base - self._first
 
-    def _write(self, packet: Packet) -> None:
+    def _write(self, packet: _Packet) -> None:
         track = self._tracks[packet.stream_index]
         if track.is_new:
             self._encode(packet, track)
@@ -125,7 +126,7 @@ class SoundCopy:
         packet.stream = track.target
         self._output.mux(packet)
 
-    def _encode(self, packet: Packet, track: _Track) -> None:
+    def _encode(self, packet: _Packet, track: _Track) -> None:
         try:
             frames = [frame for frame in packet.decode() if isinstance(frame, AudioFrame)]
         except av.error.FFmpegError:
@@ -142,12 +143,12 @@ class SoundCopy:
 class _Track:
     """One stream of sound: where it comes from, where it goes."""
 
-    def __init__(self, source: AudioStream, target: AudioStream, *, is_new: bool) -> None:
+    def __init__(self, source: AudioStream, target: Any, *, is_new: bool) -> None:
         self.source, self.is_new = source, is_new
-        self.target: Any = target  # see Packet
+        self.target: Any = target  # see _Packet
 
 
-def _track(stream: AudioStream, output: Any, kind: Kind) -> _Track | None:  # see Packet
+def _track(stream: AudioStream, output: Any, kind: Kind) -> _Track | None:  # see _Packet
     """The stream's place in the output; None, with a note, where nothing here can read it."""
     context = stream.codec_context
     if context.name in kind.copied_audio or context.codec.canonical_name in kind.copied_audio:

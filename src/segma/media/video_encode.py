@@ -12,7 +12,6 @@ import av
 import av.error
 import cv2
 import numpy as np
-from av.container import OutputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
@@ -39,13 +38,12 @@ class VideoEncoder:
         self._tags = writable_tags(colour, full_range=kind.has_range)
         self._path = path
         self._convert = VideoReformatter()
-        self._output: OutputContainer | None = None
-        self._stream: VideoStream | None = None
+        self._output: Any = None  # OutputContainer, whose stubs leave types of packets open
+        self._stream: Any = None  # VideoStream, likewise
         self._sound: SoundCopy | None = None
         self._held: VideoFrame | None = None
         self._durations: dict[int, int] = {}
         self._base = Fraction(1, 1)
-        self._first_time = 0.0
         self._first_tick = 0
         self._typical = 1
 
@@ -55,8 +53,7 @@ class VideoEncoder:
         self._base = time_base if kind.ticks is None else Fraction(1, kind.ticks)
         options = {"movflags": "+faststart"} if kind.container in ("mp4", "mov") else {}
         self._output = av.open(str(self._path), "w", format=kind.container, container_options=options)
-        output: Any = self._output  # PyAV's writers are only partly typed
-        stream = output.add_stream(kind.codec, rate=rate or _USUAL_RATE, options=dict(kind.options))
+        stream = self._output.add_stream(kind.codec, rate=rate or _USUAL_RATE, options=dict(kind.options))
         assert isinstance(stream, VideoStream)
         context = stream.codec_context
         context.height, context.width = self._padded_size()
@@ -86,7 +83,7 @@ class VideoEncoder:
         frame = self._yuv(pixels)
         tick = round(Fraction(time) / self._base)
         if self._held is None:
-            self._first_time, self._first_tick = float(time), tick
+            self._first_tick = tick
             frame.pts = 0
             if self._sound is not None:
                 self._sound.begin(self._first_tick * self._base)
@@ -104,7 +101,7 @@ class VideoEncoder:
         assert self._held.pts is not None
         self._encode(self._held, self._typical)
         with self._guarded():
-            packets = _encoded(self._stream, None)
+            packets = self._stream.encode(None)
         self._mux(packets)
         if self._sound is not None:
             self._sound.end((self._held.pts + self._typical) * self._base)
@@ -121,23 +118,21 @@ class VideoEncoder:
                 output.close()
 
     def _encode(self, frame: VideoFrame, duration: int) -> None:
-        assert self._stream is not None and frame.pts is not None
+        assert frame.pts is not None
         frame.duration = duration
         self._durations[frame.pts] = duration
         with self._guarded():
-            packets = _encoded(self._stream, frame)
+            packets = self._stream.encode(frame)
         self._mux(packets)
 
-    def _mux(self, packets: list[Any]) -> None:  # see _encoded
+    def _mux(self, packets: list[Any]) -> None:  # PyAV's packets, see _output
         """Hand packets to the container, each after the sound that is heard before it."""
-        output: Any = self._output  # PyAV's writers are only partly typed
-        assert output is not None
         for packet in packets:
             if packet.pts is not None:
                 packet.duration = self._durations.pop(packet.pts, packet.duration)
                 if self._sound is not None:
                     self._sound.until(packet.pts * self._base)
-            output.mux(packet)
+            self._output.mux(packet)
 
     @contextmanager
     def _guarded(self) -> Generator[None, None, None]:
@@ -180,10 +175,6 @@ class VideoEncoder:
         frame.color_primaries = self._tags.primaries or 2
         frame.color_trc = self._tags.transfer or 2
         return frame
-
-
-def _encoded(stream: Any, frame: VideoFrame | None) -> list[Any]:  # PyAV's packets are only partly typed
-    return stream.encode(frame)
 
 
 def _set_alpha(frame: VideoFrame, alpha: UInt8[ndarray, "h w"] | None) -> None:
