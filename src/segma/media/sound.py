@@ -14,6 +14,7 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
+from segma.errors import InputError
 from segma.media.video_kinds import Kind
 
 _ROLL = Fraction(1, 10)
@@ -35,7 +36,7 @@ class SoundCopy:
     """
 
     def __init__(self, source: Path, output: Any, kind: Kind, start: Fraction | None) -> None:
-        self._input: InputContainer = av.open(str(source), "r")
+        self._input = _opened(source)
         self._output: Any = output  # see _Packet
         self._name = source.name
         self._skips = kind.container in ("mp4", "mov")
@@ -51,7 +52,9 @@ class SoundCopy:
         self._tracks: dict[int, _Track] = {}
         for stream in self._input.streams.audio:
             track = _track(stream, output, kind)
-            if track is not None:
+            if track is None:
+                _log.warning("%s: nothing here reads a part of its sound, which is left out", source.name)
+            else:
                 self._tracks[stream.index] = track
 
     def begin(self, first: Fraction) -> None:
@@ -140,6 +143,15 @@ class SoundCopy:
                 self._output.mux(track.target.encode(frame))
 
 
+def _opened(source: Path) -> InputContainer:
+    """The file that has the sound. Raises InputError: it is not the output that is at fault."""
+    try:
+        return av.open(str(source), "r")
+    except (av.error.FFmpegError, OSError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise InputError("input.unreadable", f"{source.name}: its sound cannot be read ({reason}).") from error
+
+
 class _Track:
     """One stream of sound: where it comes from, where it goes."""
 
@@ -149,8 +161,10 @@ class _Track:
 
 
 def _track(stream: AudioStream, output: Any, kind: Kind) -> _Track | None:  # see _Packet
-    """The stream's place in the output; None, with a note, where nothing here can read it."""
-    context = stream.codec_context
+    """The stream's place in the output; None where nothing here can read it."""
+    context: Any = stream.codec_context  # None for a codec that FFmpeg does not know, against its type
+    if context is None or not context.sample_rate:
+        return None
     if context.name in kind.copied_audio or context.codec.canonical_name in kind.copied_audio:
         return _Track(stream, output.add_stream_from_template(stream), is_new=False)
     rate = 48_000 if kind.new_audio == "libopus" else context.sample_rate

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from numpy import ndarray
 from torch import Tensor
 
@@ -46,6 +47,10 @@ def ellipse(x: float, y: float, radius_x: float, radius_y: float) -> Mask:
 # After a correction: its frame is remembered as 0 and 1, so that the noise that twelve tracked frames have
 # gathered (2e-3 of a logit) turns some 60 pixels over, and the memory differs by 1e-2 on average.
 CORRECTED_SHARE, CORRECTED_MEMORY = 0.995, 2e-2
+# Where a pixel of a prompted frame is 0 but for noise (object 2 of A has two), summing in another order turns
+# it over: with one thread the score of frame 1 is 1e-7 off, with two 3e-4. Then the tolerance of later frames
+# holds from the first on.
+LATER = 4
 
 
 class Watch:
@@ -68,6 +73,8 @@ class Watch:
         memory = self.video.track(name).memory(frame)
         assert memory is not None
         self.compared += 1
+        if step and self.is_undecided(name):
+            step = max(step, LATER)
         close = 1e-5 if step == 0 else 1e-4 if step == 1 else 3e-4 if step == 2 else 3e-3
         score = self.golden[f"{key}/score"].item()
         assert abs(memory.object_score - score) <= close, (key, memory.object_score, score)
@@ -84,6 +91,14 @@ class Watch:
             assert (off <= 1.2e-2 + 1e-3 * np.abs(expected)).all(), (key, off.max())
         else:
             assert np.mean(off <= 3e-2 + 1e-3 * np.abs(expected)) >= self.share, (key, off.max())
+
+    def is_undecided(self, name: str) -> bool:
+        """Whether a prompted frame has pixels that noise may turn over when it is remembered as 0 and 1."""
+        for memory in self.video.track(name).anchors.values():
+            large = F.interpolate(memory.low_res_logits[None, None], (1024, 1024), mode="bilinear")
+            if bool((large.abs() < 5e-5).any()):
+                return True
+        return False
 
     def memory(self, key: str, spatial: Tensor, step: int) -> None:
         ours = spatial.permute(2, 0, 1)[::8, ::8, ::8].float().numpy()
