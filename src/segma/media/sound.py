@@ -149,7 +149,9 @@ def _opened(source: Path) -> InputContainer:
         return av.open(str(source), "r")
     except (av.error.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
-        raise InputError("input.unreadable", f"{source.name}: its sound cannot be read ({reason}).") from error
+        raise InputError(
+            "input.unreadable", f"{source.name}: its sound cannot be read ({reason})."
+        ) from error
 
 
 class _Track:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from segma.evaluation.protocols import speed
 from segma.evaluation.protocols.speed import SpeedRow, Timing
-from segma.models.interfaces import Decoded, ImageFeatures, InputSpec, PromptTensors
+from segma.models.interfaces import Decoded, DynamicChoice, ImageFeatures, InputSpec, PromptTensors
 from segma.runtime import Runtime
 
 
@@ -25,7 +25,7 @@ class Disc:
 
     input_spec = InputSpec(size=64, mask_size=16, fit="pad")
     mask_threshold = 0.0
-    dynamic_choice = None
+    dynamic_choice: DynamicChoice | None = None
     low_precision: tuple[str, ...] = ()
 
     def encode_image(self, pixels: Float[Tensor, "batch 3 size size"]) -> ImageFeatures:

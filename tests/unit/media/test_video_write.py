@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import csv
-import resource
-from collections.abc import Generator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,27 +10,19 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from stubs.written import decoded, picture, planes, small_disk
 
 from segma.errors import FormatError, InputError, StoreError
-from segma.media import files, video_write
+from segma.media import files
 from segma.media.colour import ColourTags
 from segma.media.video import VideoFile
 from segma.media.video_kinds import KINDS, kind_of
-from segma.media.video_write import Timing, VideoWriter, writer_like
+from segma.media.video_write import Timing, VideoWriter
 
 RATE = Fraction(25)
 EVEN = Timing(time_base=1 / RATE, average_rate=RATE)
 UNEVEN = (0, 1001, 1500, 6006, 6007, 20000, 20090, 33333)  # in 1/30000 s
 FILES = [kind for kind in KINDS if kind.codec]
-
-
-def picture(index: int, size: tuple[int, int] = (48, 64), *, alpha: bool = False) -> np.ndarray:
-    """Smooth colours and a soft disc that moves."""
-    y, x = np.mgrid[: size[0], : size[1]]
-    channels = [x * 255 / size[1], y * 255 / size[0], np.full(size, index * 9 % 256)]
-    if alpha:
-        channels.append(255 * np.clip(12.5 - np.hypot(x - 20 - index, y - 24), 0, 4) / 4)
-    return np.stack(channels, -1).round().astype(np.uint8)
 
 
 def write(path: Path, kind: str = "h264", count: int = 6, **options: object) -> Path:
@@ -42,36 +31,6 @@ def write(path: Path, kind: str = "h264", count: int = 6, **options: object) -> 
         for index in range(count):
             writer.write(picture(index, alpha=writer.kind.has_alpha), index / 25)
     return path
-
-
-def decoded(path: Path, decoder: str | None = None) -> tuple[list[Fraction], list[av.VideoFrame]]:
-    """Exact times and frames, by the stream's own decoder or another one."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        context = av.CodecContext.create(decoder, "r") if decoder else stream.codec_context
-        frames = [
-            frame
-            for packet in container.demux(stream)
-            for frame in context.decode(packet if packet.size else None)
-        ]
-        assert stream.time_base is not None
-        return [frame.pts * stream.time_base for frame in frames], frames
-
-
-def planes(frame: av.VideoFrame, index: int, kind: type[np.generic] = np.uint8) -> np.ndarray:
-    plane = frame.planes[index]
-    return np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width]
-
-
-@contextmanager
-def small_disk(limit: int) -> Generator[None, None, None]:
-    """No file can grow beyond a number of bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("kind", FILES, ids=lambda kind: kind.name)
@@ -194,7 +153,7 @@ def test_pictures_with_times(tmp_path: Path) -> None:
         "00003.png", "00004.png", "00007.png", "times.csv",
     ]  # fmt: skip
     assert np.array_equal(np.array(Image.open(folder / "00007.png")), picture(7, alpha=True))
-    rows = list(csv.DictReader((folder / "times.csv").open()))
+    rows = list(csv.DictReader((folder / "times.csv").read_text().splitlines()))
     assert rows[2] == {"frame": "7", "seconds": "0.28"}
     with pytest.raises(InputError, match="not empty"):
         write(folder, "png")
@@ -291,139 +250,3 @@ def test_a_rate_becomes_ticks_that_hit_its_frames() -> None:
         assert (1 / timing.average_rate / timing.time_base).denominator == 1
         assert timing.average_rate == pytest.approx(fps, rel=1e-6)
     assert Timing.of_rate(None).time_base == Fraction(1, 90000)
-
-
-# sound
-
-
-def with_sound(path: Path, codec: str, rate: int = 48000, seconds: int = 4) -> Path:
-    """A clip of 25 frames a second with a rising tone."""
-    with av.open(str(path), "w") as output:
-        video = output.add_stream("libx264", rate=25)
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        sound = output.add_stream(codec, rate=rate, layout="stereo")
-        done = 0
-        for index in range(25 * seconds):
-            output.mux(video.encode(av.VideoFrame.from_ndarray(picture(index), "rgb24")))
-            while done < (index + 1) / 25 * rate:
-                time = (done + np.arange(960)) / rate
-                wave = 0.5 * np.sin(2 * np.pi * (300 + 100 * time) * time)
-                frame = av.AudioFrame.from_ndarray(
-                    np.stack([wave, wave]).astype(np.float32), "fltp", "stereo"
-                )
-                frame.sample_rate, frame.pts, frame.time_base = rate, done, Fraction(1, rate)
-                output.mux(sound.encode(frame))
-                done += 960
-        output.mux(video.encode(None))
-        output.mux(sound.encode(None))
-    return path
-
-
-def sound_of(path: Path) -> tuple[str, list[tuple[float, bytes]]]:
-    """Codec, and time and bytes of each packet."""
-    with av.open(str(path)) as container:
-        stream = container.streams.audio[0]
-        coded = [p for p in container.demux(stream) if p.size and p.pts is not None]
-        return stream.codec_context.codec.canonical_name, [
-            (float(p.pts * p.time_base), bytes(p)) for p in coded
-        ]
-
-
-def copy(source: Path, target: Path, kind: str, first: int, last: int) -> Path:
-    with VideoWriter(target, (48, 64), kind=kind, timing=EVEN, audio_from=source) as writer:
-        for index in range(first, last + 1):
-            writer.write(picture(index), index / 25)
-    return target
-
-
-@pytest.mark.parametrize(
-    ("name", "codec", "kind", "expected"),
-    [
-        ("a.mp4", "aac", "h264", "aac"),
-        ("a.mp4", "aac", "prores4444", "aac"),
-        ("a.mkv", "libmp3lame", "h264", "mp3"),
-        ("a.mkv", "libopus", "webm-alpha", "opus"),
-        ("a.mov", "pcm_s16le", "prores4444", "pcm_s16le"),
-    ],
-)
-@pytest.mark.parametrize(("first", "last"), [(0, 99), (70, 89)])
-def test_sound_is_copied_as_it_is(
-    tmp_path: Path, name: str, codec: str, kind: str, expected: str, first: int, last: int
-) -> None:
-    source = with_sound(tmp_path / name, codec)
-    target = copy(source, tmp_path / f"out{kind_of(kind).suffix}", kind, first, last)
-    (_, before), (found, after) = sound_of(source), sound_of(target)
-    assert found == expected
-    whole, part = b"".join(data for _, data in before), b"".join(data for _, data in after)
-    assert (part == whole) if (first, last) == (0, 99) else (part in whole)
-    if codec != "pcm_s16le":  # whose packets a file may cut elsewhere
-        times = {data: time for time, data in before}
-        assert all(abs(times[data] - first / 25 - time) < 1.5e-3 for time, data in after if time >= 0)
-    assert min(time for time, _ in after) < 0.03
-    assert (last - first + 1) / 25 - 0.03 < max(time for time, _ in after) < (last - first + 1) / 25
-    assert decoded(target)[0][:2] == [0, Fraction(1, 25)]
-
-
-@pytest.mark.parametrize(
-    ("name", "codec", "kind", "expected"),
-    [
-        ("a.mp4", "aac", "webm-alpha", "opus"),
-        ("a.mkv", "libopus", "h264", "aac"),
-        ("a.mkv", "libopus", "prores4444", "pcm_s16le"),
-    ],
-)
-def test_sound_that_a_container_cannot_hold_is_encoded_anew(
-    tmp_path: Path, name: str, codec: str, kind: str, expected: str
-) -> None:
-    target = copy(
-        with_sound(tmp_path / name, codec), tmp_path / f"out{kind_of(kind).suffix}", kind, first=50, last=74
-    )
-    found, _ = sound_of(target)
-    assert found == expected
-    with av.open(str(target)) as container:
-        heard = np.concatenate([frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)])
-        assert container.duration == pytest.approx(1e6, abs=0.06e6)
-    assert np.abs(heard.astype(float)).max() > 0
-
-
-def test_a_stretch_without_sound(tmp_path: Path) -> None:
-    source = with_sound(tmp_path / "a.mp4", "aac", seconds=1)
-    for kind in ("h264", "webm-alpha"):
-        target = copy(source, tmp_path / f"out{kind_of(kind).suffix}", kind, first=60, last=70)
-        assert len(decoded(target)[0]) == 11
-        assert not [time for time, _ in sound_of(target)[1] if time > 0]
-
-
-def test_sound_that_cannot_be_read(tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").write_bytes(b"no video")
-    for name in ("a.mp4", "none.mp4"):
-        with pytest.raises(InputError, match="its sound cannot be read") as caught:
-            copy(tmp_path / name, tmp_path / "x.mp4", "h264", 0, 1)
-        assert caught.value.code == "input.unreadable"
-    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
-
-
-def test_a_full_disk_with_sound(tmp_path: Path) -> None:
-    source = with_sound(tmp_path / "a.mp4", "aac")
-    with pytest.raises(StoreError) as caught, small_disk(20_000):
-        copy(source, tmp_path / "x.mp4", "h264", 0, 99)
-    assert caught.value.code == "disk.full"
-    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
-
-
-def test_a_writer_like_a_file(tmp_path: Path) -> None:
-    source = with_sound(tmp_path / "a.mp4", "aac")
-    with VideoFile(source) as video:
-        with writer_like(video, tmp_path / "b.mp4", kind="h264", first=10, last=20) as writer:
-            for frame in video.frames(10, 20):
-                writer.write(frame.pixels, frame.time, frame.index)
-        times, _ = decoded(tmp_path / "b.mp4")
-        assert times == [Fraction(index, 25) for index in range(11)]
-        assert len(sound_of(tmp_path / "b.mp4")[1]) > 15
-        with pytest.raises(InputError, match="the source of this video"):
-            writer_like(video, source, kind="h264", overwrite=True)
-
-
-def test_the_writer_asks_for_room_by_kind() -> None:
-    assert video_write.kind_of("png").bytes_per_pixel > 0
-    assert all(kind.bytes_per_pixel > 0 for kind in KINDS)

@@ -56,6 +56,11 @@ def everything(each: VideoSession) -> dict[str, dict[int, TrackRecord]]:
     return {name: kept(each, name) for name in each.names}
 
 
+def follower(each: VideoSession) -> Follower:
+    assert isinstance(each.model, Follower)
+    return each.model
+
+
 def drain(frames: Iterator[TrackFrame]) -> list[int]:
     return [frame.index for frame in frames]
 
@@ -248,7 +253,7 @@ def test_recent_memories_do_not_cross_a_cut() -> None:
     video.say("light", 0, click(20, 25))
     video.say("light", 12, click(60, 25))
     drain(video.run())
-    second, third = video.model.banks[-11:-9]  # frames 13 and 14
+    second, third = follower(video).banks[-11:-9]  # frames 13 and 14
     assert second.rows == (6, 6) and third.rows == (6, 6, 0)
 
 
@@ -256,9 +261,9 @@ def test_one_pass_of_the_encoder_serves_all_objects() -> None:
     video = session()
     for name, x in (("a", 20), ("b", 22), ("c", 24)):
         video.say(name, 0, click(x, 25))
-    assert video.model.encoded == 1
+    assert follower(video).encoded == 1
     drain(video.run())
-    assert video.model.encoded == 24
+    assert follower(video).encoded == 24
 
 
 def test_objects_do_not_depend_on_each_other() -> None:
@@ -310,8 +315,10 @@ def test_a_killed_run_goes_on_where_it_was_and_gives_the_same_masks(state: bool)
     broken = session(state_seconds=0.0)
     broken.say("light", 0, click(20, 25))
     broken.say("dark", 0, click(105, 20))
+    keeper = MemoryKeeper()
     for frame in broken.run():
         if frame.index == 13:
+            assert isinstance(broken.keeper, MemoryKeeper)
             keeper = broken.keeper.reopened()  # what is left when the process ends here
     if not state:
         keeper.save_state("memories", b"cut short")
@@ -354,15 +361,15 @@ def test_clicks_on_a_corrected_frame_are_answered_as_before_it() -> None:
     video = session()
     video.say("light", 0, click(20, 25))
     drain(video.run())
-    video.model.banks.clear()
+    follower(video).banks.clear()
     video.say("light", 12, click(56, 25))
     video.say("light", 12, FramePrompt(points=Points([(50, 20)], [0])))
     video.say("light", 14, click(60, 25))
-    first, second, third = video.model.banks
+    first, second, third = follower(video).banks
     assert first.rows == second.rows and first.distances == second.distances
     assert third.rows.count(6) == 1 and len(third.rows) == 7  # frame 12 is still what was tracked there
     drain(video.run(14, 16))
-    assert video.model.banks[-1].rows.count(6) == 3
+    assert follower(video).banks[-1].rows.count(6) == 3
 
 
 def test_clearing_a_new_prompt_brings_back_what_was_tracked() -> None:
