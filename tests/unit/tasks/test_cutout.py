@@ -201,21 +201,19 @@ def test_stopping_and_full_disks_leave_nothing(tmp_path: Path, source: ArraySour
     assert not list(tmp_path.iterdir())
 
 
-class Endless(ArraySource):
-    """A source that counts how many of its frames are alive at once."""
+class Stepwise(ArraySource):
+    """A source that is asked for the next frame only when the one before is written."""
 
-    alive: list[Frame]
+    taken = 0
 
     def frames(self, first: int = 0, last: int | None = None, *, reverse: bool = False) -> Iterator[Frame]:
         for index in range(60):
             assert index == self.taken, "frames are asked for one by one"
             yield replace(super().read(0), index=index, time=index / 25)
 
-    taken = 0
-
 
 def test_frames_are_made_one_at_a_time(tmp_path: Path) -> None:
-    source = Endless(FRAMES[:1], fps=25)
+    source = Stepwise(FRAMES[:1], fps=25)
 
     def mask(index: int) -> Mask:
         assert index == source.taken
