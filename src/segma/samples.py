@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from segma.masks.mask import Box, Mask, Masklet
 
 Attribute = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """Where the encoded bytes of a picture are: a whole file, or a stretch of one, as a member of a tar.
+
+    `size` is in bytes; None means to the end of the file.
+    """
+
+    path: Path
+    offset: int = 0
+    size: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,12 +44,19 @@ class ObjectSample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageSample:
-    """One image: where it is, how large (height, width), and its objects."""
+    """One image: where it is, how large (height, width), and its objects.
+
+    `source` names the collection it came from, `loose` says what its masks do not keep to ("" where they are
+    tight); `picture` is where its pixels are, where that is known.
+    """
 
     file_name: str
     size: tuple[int, int]
     objects: tuple[ObjectSample, ...] = ()
     image_id: int | None = None
+    picture: PictureFile | None = None
+    source: str = ""
+    loose: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,12 +74,21 @@ class TrackSample:
     attributes: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
 
 
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Words that mean some objects of a video, by id; none where they describe nothing in it."""
+
+    text: str
+    object_ids: tuple[int, ...]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoSample:
     """One video: its name (without a suffix), size (height, width), length, and its objects.
 
     `fps` is the average, None where unknown; `times` are seconds by frame, where frames are not evenly
-    spaced. `frame_names` are the files of a folder of frames, by frame.
+    spaced. `frame_names` are the files of a folder of frames, by frame; `pictures` are where the pixels of the
+    frames are, where that is known. `source` and `loose` are those of `ImageSample`.
     """
 
     name: str
@@ -70,3 +99,7 @@ class VideoSample:
     frame_names: tuple[str, ...] | None = None
     objects: tuple[TrackSample, ...] = ()
     attributes: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
+    pictures: tuple[PictureFile, ...] = ()
+    sentences: tuple[Sentence, ...] = ()
+    source: str = ""
+    loose: str = ""

@@ -24,6 +24,7 @@ from PIL import Image, ImageOps
 from segma.errors import FormatError, InputError
 from segma.media.arrays import Tensor, eight_bits, repeated, rgb_of_array, rgb_of_tensor
 from segma.media.files import write_bytes
+from segma.samples import PictureFile
 
 MAX_PIXELS = 500_000_000
 """Pictures of more pixels are refused, unless the caller says otherwise."""
@@ -82,6 +83,25 @@ def read_image(
     data, name = _stream(source, allow_network)
     with data:
         return _rgb(_open(data, name), name, max_pixels)
+
+
+def read_picture(picture: PictureFile, *, max_pixels: int = MAX_PIXELS) -> UInt8[ndarray, "height width 3"]:
+    """The picture of a sample as RGB, upright, from its file or from its stretch of one. Raises InputError."""
+    if picture.offset == 0 and picture.size is None:
+        return read_image(picture.path, max_pixels=max_pixels)
+    try:
+        with picture.path.open("rb") as stream:
+            stream.seek(picture.offset)
+            data = stream.read(-1 if picture.size is None else picture.size)
+    except FileNotFoundError:
+        raise not_found(picture.path) from None
+    except OSError as error:
+        raise InputError("input.unreadable", f"{picture.path.name}: cannot be read ({error}).") from error
+    try:
+        return read_image(data, max_pixels=max_pixels)
+    except InputError as error:
+        place = f"{picture.path.name} at byte {picture.offset}"
+        raise InputError(error.code, f"{place}: {error.message}", error.hint) from error
 
 
 def read_mask(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Bool[ndarray, "height width"]:
