@@ -17,6 +17,52 @@ from torch import Tensor, nn
 from segma.nn.norm import ChannelNorm, layer_norm
 
 
+class Refiner(nn.Module):
+    """Two 3 x 3 convolutions on the finest maps of a prompt and the prompt as drawn: what they add (ours)."""
+
+    def __init__(self, channels: int, num_maps: int, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels + num_maps, width, 3, padding=1)
+        self.second = nn.Conv2d(width, channels, 3, padding=1)
+        nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
+
+    def forward(
+        self, fine: Float[Tensor, "batch c side side"], prompt: Float[Tensor, "batch maps side side"] | None
+    ) -> Float[Tensor, "batch c side side"]:
+        """The finest maps with the addition."""
+        seen = fine if prompt is None else torch.cat([fine, prompt.to(fine.dtype)], 1)
+        seen = seen.contiguous(memory_format=torch.channels_last)
+        return fine + self.second(F.relu(self.first(seen)))
+
+
+@dataclass(frozen=True, slots=True)
+class Refined:
+    """A refiner and the drawn prompts (one for each prompt) that it will see."""
+
+    refiner: Refiner
+    prompt: Float[Tensor, "batch maps side side"] | None
+
+    def rows(self, rows: list[int]) -> Refined:
+        """For some of the prompts."""
+        return Refined(self.refiner, None if self.prompt is None else self.prompt[rows])
+
+    def draw(
+        self, fine: Float[Tensor, "batch cells 4 4 c"], weights: Float[Tensor, "batch masks c"]
+    ) -> Float[Tensor, "batch masks side side"]:
+        """Logits of the refined maps."""
+        maps = self.refiner(in_picture_order(fine), self.prompt)
+        return torch.einsum("bmc,bcyx->bmyx", weights.to(maps.dtype), maps).float()
+
+
+def in_picture_order(fine: Float[Tensor, "batch cells 4 4 c"]) -> Float[Tensor, "batch c side side"]:
+    """Finest cells in the order of the picture, channels first (the channels of a pixel lie side by side)."""
+    batch, cells, *_, channels = fine.shape
+    grid = round(cells**0.5)
+    maps = fine.view(batch, grid, grid, 2, 2, 2, 2, channels)  # (batch, y, x, dy, dx, ddy, ddx, c)
+    maps = maps.permute(0, 1, 3, 5, 2, 4, 6, 7).reshape(batch, grid * 4, grid * 4, channels)
+    return maps.permute(0, 3, 1, 2)
+
+
 def upscaling(dim: int) -> nn.Sequential:
     """The official stack: dim -> dim / 4 -> dim / 8 channels, four times the side."""
     return nn.Sequential(
@@ -89,6 +135,7 @@ def draw_pairs(
     image: Float[Tensor, "batch cells dim"],
     pairs: tuple[Int[Tensor, " k"], Int[Tensor, " k"]],
     skips: Skips | None = None,
+    refined: Refined | None = None,
 ) -> Float[Tensor, "k side side"]:
     """Logits of (prompt, mask) pairs; a prompt none of whose masks is asked for costs nothing.
 
@@ -102,7 +149,22 @@ def draw_pairs(
     fine = upscale(stack, image[prompts], None if skips is None else skips[prompts])
     rows = [prompts.index(prompt) for prompt, _ in asked]
     columns = [wanted.index(mask) for _, mask in asked]
-    return draw(fine, weights)[rows, columns]
+    drawn = draw(fine, weights) if refined is None else refined.rows(prompts).draw(fine, weights)
+    return drawn[rows, columns]
+
+
+def draw_all(
+    stack: nn.Sequential,
+    makers: nn.ModuleList,
+    tokens: Float[Tensor, "batch masks dim"],
+    image: Float[Tensor, "batch cells dim"],
+    skips: Skips | None = None,
+    refined: Refined | None = None,
+) -> Float[Tensor, "batch masks side side"]:
+    """Logits of every mask of every prompt: `draw_pairs` of all pairs, without sorting them out."""
+    weights = torch.stack([make(tokens[:, mask]) for mask, make in enumerate(makers)], 1)
+    fine = upscale(stack, image, skips)
+    return draw(fine, weights) if refined is None else refined.draw(fine, weights)
 
 
 def _quadruple(

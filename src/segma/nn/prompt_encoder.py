@@ -18,10 +18,13 @@ PADDING, FIRST_CORNER = -1, 2
 class PromptEncoder(nn.Module):
     """Sparse prompts become tokens, mask prompts a map that is added to the image embedding.
 
-    `image_size` is the side of the frame that coordinates are in; `grid` that of the embedding.
+    `image_size` is the side of the frame that coordinates are in; `grid` that of the embedding. `num_maps`
+    more channels go into the mask prompt (`nn.prompt_maps`); official weights have none.
     """
 
-    def __init__(self, *, dim: int, image_size: int, grid: int, mask_channels: int) -> None:
+    def __init__(
+        self, *, dim: int, image_size: int, grid: int, mask_channels: int, num_maps: int = 0
+    ) -> None:
         super().__init__()
         self.image_size = image_size
         self.grid = grid
@@ -31,7 +34,7 @@ class PromptEncoder(nn.Module):
         self.no_mask_embed = nn.Embedding(1, dim)
         quarter = mask_channels // 4
         self.mask_downscaling = nn.Sequential(
-            nn.Conv2d(1, quarter, 2, 2),
+            nn.Conv2d(1 + num_maps, quarter, 2, 2),
             ChannelNorm(quarter),
             nn.GELU(),
             nn.Conv2d(quarter, mask_channels, 2, 2),
@@ -64,9 +67,9 @@ class PromptEncoder(nn.Module):
         return self.encode_points(boxes.view(-1, 2, 2), corners.expand(len(boxes), 2))
 
     def encode_masks(
-        self, mask_logits: Float[Tensor, "batch 1 side side"]
+        self, mask_logits: Float[Tensor, "batch channels side side"]
     ) -> Float[Tensor, "batch tokens dim"]:
-        """Mask logits as a map over the embedding's cells, row by row."""
+        """Mask logits (and maps, if any) as a map over the embedding's cells, row by row."""
         return self.mask_downscaling(mask_logits.float()).flatten(2).transpose(1, 2)
 
     def sparse(

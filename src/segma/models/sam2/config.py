@@ -13,7 +13,7 @@ NAME = "SAM 2"
 NUM_STAGES = 4
 # Pixels of a token's side in the first stage, and in the last.
 FIRST_STRIDE, LAST_STRIDE = 4, 32
-_TRUNKS = ("hiera",)
+_TRUNKS = ("hiera", "conv")
 _PER_STAGE = ("stage_depths", "stage_widths", "stage_heads", "stage_mlp_dims", "windows")
 _LIMITS = MappingProxyType(
     {"memory_layers": 64, "fuser_layers": 64, "decoder_depth": 64, "num_multimask": 64}
@@ -28,7 +28,7 @@ class Sam2Config:
     """
 
     trunk: str = "hiera"
-    """The network before the feature pyramid."""
+    """The network before the pyramid: "hiera", or "conv", our own, without heads, MLPs or windows."""
     stage_depths: tuple[int, ...]
     """Blocks of each of the four stages."""
     stage_widths: tuple[int, ...]
@@ -81,6 +81,10 @@ class Sam2Config:
     """Whether memories of frames without the object are marked (2.1)."""
     attends_others: bool = False
     """Whether pointers of other objects are marked as such; no official weights."""
+    prompt_maps: bool = False
+    """Whether clicks and boxes are drawn into the mask prompt as well; no official weights."""
+    refiner_width: int = 0
+    """Channels of the convolutions that refine the finest maps for each prompt; 0 for none, as officially."""
 
     def __post_init__(self) -> None:
         """Check what the parts need of each other."""
@@ -88,7 +92,7 @@ class Sam2Config:
             sizes.refuse(NAME, f"trunk is {self.trunk!r}, not one of {', '.join(_TRUNKS)}")
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int) and not isinstance(value, bool):
+            if isinstance(value, int) and not isinstance(value, bool) and (value or field.default != 0):
                 sizes.check_size(NAME, field.name, value, _LIMITS.get(field.name, sizes.LIMIT))
         _check_stages(self)
         for whole, part in (("dim", "decoder_heads"), ("dim", "memory_dim")):
@@ -177,7 +181,27 @@ VARIANTS: Mapping[str, Sam2Config] = MappingProxyType(
             memory_mlp_dim=512,
             fuser_dim=512,
             decoder_mlp_dim=512,
-        )
+        ),
+        "sam2.1_conv_small": Sam2Config(
+            trunk="conv",
+            stage_depths=(1, 2, 4, 2),
+            stage_widths=(40, 80, 160, 256),
+            stage_heads=(1, 1, 1, 1),
+            stage_mlp_dims=(160, 320, 640, 1024),
+            global_blocks=(),
+            image_size=256,
+            dim=128,
+            memory_dim=32,
+            memory_layers=2,
+            memory_mlp_dim=256,
+            fuser_dim=256,
+            decoder_heads=4,
+            decoder_mlp_dim=256,
+            mask_channels=32,
+            iou_hidden_dim=128,
+            prompt_maps=True,
+            refiner_width=24,
+        ),
     }
 )
 

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from segma.models.sam2.config import Sam2Config
+from segma.nn.backbones.conv_pyramid import ConvPyramid
 from segma.nn.backbones.hiera import Hiera, TokenMap
 
 
@@ -59,17 +60,7 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, config: Sam2Config) -> None:
         super().__init__()
-        assert config.trunk == "hiera"  # the config knows no other yet
-        self.trunk = Hiera(
-            depths=config.stage_depths,
-            widths=config.stage_widths,
-            heads=config.stage_heads,
-            mlp_dims=config.stage_mlp_dims,
-            windows=config.windows,
-            global_blocks=config.global_blocks,
-            position_side=config.position_side,
-            window_position_side=config.window_position_side,
-        )
+        self.trunk = _hiera(config) if config.trunk == "hiera" else _conv(config)
         self.neck = Neck(config.stage_widths, config.dim)
 
     def forward(
@@ -83,3 +74,20 @@ class ImageEncoder(nn.Module):
         finest, fine = (self.neck.lateral(level, stages[level], conv) for level, conv in enumerate(after))
         deep, finest, fine = (x.permute(0, 3, 1, 2) for x in (self.neck.deep(stages), finest, fine))
         return deep, finest, fine
+
+
+def _hiera(config: Sam2Config) -> Hiera:
+    return Hiera(
+        depths=config.stage_depths,
+        widths=config.stage_widths,
+        heads=config.stage_heads,
+        mlp_dims=config.stage_mlp_dims,
+        windows=config.windows,
+        global_blocks=config.global_blocks,
+        position_side=config.position_side,
+        window_position_side=config.window_position_side,
+    )
+
+
+def _conv(config: Sam2Config) -> ConvPyramid:
+    return ConvPyramid(depths=config.stage_depths, widths=config.stage_widths)

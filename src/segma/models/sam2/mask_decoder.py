@@ -14,18 +14,23 @@ from torch import Tensor, nn
 
 from segma.models.sam2.config import Sam2Config
 from segma.nn import mask_head
-from segma.nn.mask_head import Skips
+from segma.nn.mask_head import Refined, Refiner, Skips
 from segma.nn.mlp import MlpStack
+from segma.nn.prompt_maps import NUM_MAPS
 from segma.nn.two_way import ImageSide, TwoWayTransformer
 
 
 @dataclass(frozen=True, slots=True)
 class MaskState:
-    """What is needed to draw, and for pointers: mask tokens, image side and fine maps of every prompt."""
+    """What is needed to draw, and for pointers: mask tokens, image side and fine maps of every prompt.
+
+    `prompt` are the drawn prompts that the refiner sees, where there is one.
+    """
 
     mask_tokens: Float[Tensor, "batch masks dim"]
     image: Float[Tensor, "batch cells dim"]
     skips: Skips
+    prompt: Float[Tensor, "batch maps side side"] | None = None
 
 
 class MaskDecoder(nn.Module):
@@ -52,9 +57,17 @@ class MaskDecoder(nn.Module):
         )
         self.iou_prediction_head = MlpStack(dim, config.iou_hidden_dim, num_masks, 3)
         self.pred_obj_score_head = MlpStack(dim, dim, 1, 3)
+        self.refiner = None
+        if config.refiner_width:
+            num_maps = (1 + NUM_MAPS) if config.prompt_maps else 0
+            self.refiner = Refiner(dim // 8, num_maps, config.refiner_width)
 
     def decode(
-        self, side: ImageSide, sparse: Float[Tensor, "batch sparse dim"], skips: Skips
+        self,
+        side: ImageSide,
+        sparse: Float[Tensor, "batch sparse dim"],
+        skips: Skips,
+        prompt: Float[Tensor, "batch maps side side"] | None = None,
     ) -> tuple[Float[Tensor, "batch masks"], Float[Tensor, " batch"], MaskState]:
         """Predicted IoU of every mask (in 0..1), the score of presence, and the state to draw from."""
         own = torch.cat([self.obj_score_token.weight, self.iou_token.weight, self.mask_tokens.weight])
@@ -62,7 +75,7 @@ class MaskDecoder(nn.Module):
         tokens, image = self.transformer(tokens, side, len(own))
         object_score = self.pred_obj_score_head(tokens[:, 0])[:, 0]
         predicted_iou = self.iou_prediction_head(tokens[:, 1]).sigmoid()
-        return predicted_iou, object_score, MaskState(tokens[:, 2:], image, skips)
+        return predicted_iou, object_score, MaskState(tokens[:, 2:], image, skips, prompt)
 
     def draw(
         self, state: MaskState, prompt_index: Int[Tensor, " k"], mask_index: Int[Tensor, " k"]
@@ -75,4 +88,17 @@ class MaskDecoder(nn.Module):
             state.image,
             (prompt_index, mask_index),
             state.skips,
+            None if self.refiner is None else Refined(self.refiner, state.prompt),
+        )
+
+    def draw_all(self, state: MaskState) -> Float[Tensor, "batch masks side side"]:
+        """Logits of every mask of every prompt, as training wants them."""
+        refined = None if self.refiner is None else Refined(self.refiner, state.prompt)
+        return mask_head.draw_all(
+            self.output_upscaling,
+            self.output_hypernetworks_mlps,
+            state.mask_tokens,
+            state.image,
+            state.skips,
+            refined,
         )

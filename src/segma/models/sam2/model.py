@@ -29,6 +29,7 @@ from segma.nn.mask_head import Skips
 from segma.nn.mlp import MlpStack
 from segma.nn.position import sine_line, sine_map
 from segma.nn.prompt_encoder import FIRST_CORNER, PromptEncoder
+from segma.nn.prompt_maps import NUM_MAPS, prompt_maps, with_mask
 from segma.nn.two_way import ImageSide
 
 
@@ -71,7 +72,11 @@ class Sam2(nn.Module):
             hidden_dim=config.fuser_dim,
         )
         self.sam_prompt_encoder = PromptEncoder(
-            dim=dim, image_size=config.image_size, grid=grid, mask_channels=config.mask_channels
+            dim=dim,
+            image_size=config.image_size,
+            grid=grid,
+            mask_channels=config.mask_channels,
+            num_maps=NUM_MAPS if config.prompt_maps else 0,
         )
         self.sam_mask_decoder = MaskDecoder(config)
         self.mask_downsample = nn.Conv2d(1, 1, 4, 4)
@@ -117,7 +122,7 @@ class Sam2(nn.Module):
         """What the decoder needs of the features whatever the prompt is: made once, asked often."""
         embedding = features.embedding
         side = None
-        if len(embedding) == 1:
+        if len(embedding) == 1 and not self.config.prompt_maps:
             image = _rows(embedding) + self.sam_prompt_encoder.no_mask_embed.weight.to(embedding.dtype)
             side = self.sam_mask_decoder.transformer.share(image, self._position(embedding))
         return Shared(side, Skips.of(*features.fine))
@@ -135,11 +140,13 @@ class Sam2(nn.Module):
             shared = self.share(features)
         skips = shared.skips if shared else Skips.of(*features.fine)
         side = shared.side if shared and prompts.mask_logits is None else None
+        prompt = self._drawn(prompts, sparse) if self.config.prompt_maps else None
         if side is None:
-            side = self._own_side(features.embedding, prompts.mask_logits)
+            dense = prompts.mask_logits if prompt is None else prompt
+            side = self._own_side(features.embedding, dense, has_mask=prompts.mask_logits is not None)
         if sparse is None:  # only a mask, or nothing at all
             sparse = self.no_obj_ptr.new_zeros(len(side.image), 0, self.config.dim)
-        predicted_iou, object_score, state = self.sam_mask_decoder.decode(side, sparse, skips)
+        predicted_iou, object_score, state = self.sam_mask_decoder.decode(side, sparse, skips, prompt)
         return Decoded(predicted_iou=predicted_iou, state=state, object_score=object_score)
 
     def render_masks(
@@ -148,6 +155,11 @@ class Sam2(nn.Module):
         """Low-resolution logits, float32, of the (prompt, mask) pairs asked for. Nothing is blanked."""
         assert isinstance(decoded.state, MaskState)
         return self.sam_mask_decoder.draw(decoded.state, prompt_index, mask_index)
+
+    def render_all(self, decoded: Decoded) -> Float[Tensor, "batch masks side side"]:
+        """Low-resolution logits, float32, of all masks of all prompts: `render_masks` of everything."""
+        assert isinstance(decoded.state, MaskState)
+        return self.sam_mask_decoder.draw_all(decoded.state)
 
     def pointers(
         self, decoded: Decoded, mask_index: Int[Tensor, " batch"], present: Bool[Tensor, " batch"]
@@ -175,14 +187,35 @@ class Sam2(nn.Module):
             memory = memory + (~present).view(-1, 1, 1, 1) * self.no_obj_embed_spatial
         return memory.contiguous()
 
+    def _drawn(self, prompts: PromptTensors, sparse: Tensor | None) -> Float[Tensor, "batch maps side side"]:
+        """The prompts as maps, the mask prompt first."""
+        batch = 1 if sparse is None else len(sparse)
+        if prompts.mask_logits is not None:
+            batch = len(prompts.mask_logits)
+        maps = prompt_maps(
+            prompts.coords,
+            prompts.labels,
+            prompts.boxes,
+            batch=batch,
+            side=self.input_spec.mask_size,
+            image_size=self.config.image_size,
+            device=self.no_mem_embed.device,
+        )
+        return with_mask(maps, prompts.mask_logits)
+
     def _own_side(
-        self, embedding: Float[Tensor, "_ dim h w"], mask_logits: Float[Tensor, "_ 1 side side"] | None
+        self,
+        embedding: Float[Tensor, "_ dim h w"],
+        dense_prompt: Float[Tensor, "_ maps side side"] | None,
+        *,
+        has_mask: bool,
     ) -> ImageSide:
         """The image side of prompts that do not share it."""
-        if mask_logits is None:
-            dense = self.sam_prompt_encoder.no_mask_embed.weight
-        else:
-            dense = self.sam_prompt_encoder.encode_masks(mask_logits)
+        encoder = self.sam_prompt_encoder
+        dense = 0 if has_mask else encoder.no_mask_embed.weight
+        if dense_prompt is not None:
+            dense = encoder.encode_masks(dense_prompt) + dense
+        assert isinstance(dense, Tensor)
         image = _rows(embedding) + dense.to(embedding.dtype)
         return ImageSide(image=image, position=self._position(embedding))
 

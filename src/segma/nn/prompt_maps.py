@@ -1,0 +1,63 @@
+"""Clicks and boxes drawn as maps: where a convolution can see them. Ours; official weights know tokens only.
+
+A click is a narrow and a wide bell, foreground and background apart, a box is filled. Tokens alone have to
+learn where a click is; a map shows it (RITM, arXiv 2102.06583, and others draw discs).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+NUM_MAPS = 5
+# Standard deviations of a click's two bells, in cells of the map.
+_NARROW, _WIDE = 1.0, 6.0
+# Mask logits enter as 2 * tanh(logits / 4): as large as the maps, and flat where a mask is sure.
+_SOFT, _GAIN = 4.0, 2.0
+
+
+def prompt_maps(
+    coords: Float[Tensor, "batch points 2"] | None,
+    labels: Int[Tensor, "batch points"] | None,
+    boxes: Float[Tensor, "batch 4"] | None,
+    *,
+    batch: int,
+    side: int,
+    image_size: int,
+    device: torch.device,
+) -> Float[Tensor, "batch 5 side side"]:
+    """Foreground narrow, foreground wide, background narrow, background wide, box: each in 0..1.
+
+    `coords` and `boxes` are pixels of the input frame (an integer is the middle of a pixel), of which
+    `side` x `side` cells are seen. Clicks that are neither 1 nor 0 are left out.
+    """
+    maps = torch.zeros(batch, NUM_MAPS, side, side, device=device)
+    centres = (torch.arange(side, device=device) + 0.5) * (image_size / side)
+    if coords is not None and labels is not None and coords.shape[1]:
+        squares = ((centres - (coords[..., None].float() + 0.5)) * (side / image_size)).square()
+        for kind in (0, 1):
+            wanted = (labels == 1 - kind).float()[..., None]
+            for place, spread in enumerate((_NARROW, _WIDE)):
+                bells = torch.exp(squares / (-2 * spread * spread))  # (batch, points, xy, side)
+                rows, columns = bells[:, :, 1] * wanted, bells[:, :, 0]
+                drawn = torch.einsum("bpy,bpx->byx", rows, columns)
+                maps[:, 2 * kind + place] = drawn.clamp(max=1)
+    if boxes is not None:
+        x0, y0, x1, y1 = ((boxes[:, k, None].float() + 0.5) for k in range(4))
+        step = image_size / side  # edges are soft over one cell
+        columns = (((centres - x0) / step + 0.5).clamp(0, 1)) * (((x1 - centres) / step + 0.5).clamp(0, 1))
+        rows = (((centres - y0) / step + 0.5).clamp(0, 1)) * (((y1 - centres) / step + 0.5).clamp(0, 1))
+        maps[:, 4] = rows[:, :, None] * columns[:, None, :]
+    return maps
+
+
+def with_mask(
+    maps: Float[Tensor, "batch maps side side"], mask_logits: Float[Tensor, "batch 1 side side"] | None
+) -> Float[Tensor, "batch more side side"]:
+    """The mask prompt, softened, before the maps; zeros where there is none."""
+    if mask_logits is None:
+        mask = maps.new_zeros(len(maps), 1, *maps.shape[2:])
+    else:
+        mask = torch.tanh(mask_logits.float() / _SOFT) * _GAIN
+    return torch.cat([mask, maps], 1)

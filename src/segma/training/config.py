@@ -1,0 +1,111 @@
+"""Everything a training run is: one frozen dataclass, which a recipe returns and `--set` changes by field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CropConfig:
+    """How a picture becomes a training picture; see `training.augment`."""
+
+    aimed: float = 0.45
+    """Share of crops aimed at one object, which then fills `aimed_share` of the crop's side."""
+    aimed_share: tuple[float, float] = (0.12, 0.9)
+    whole: float = 0.3
+    """Share of pictures taken whole; the rest are crops of a random part."""
+    mosaic: float = 0.1
+    """Share of pictures made of four others at about their own pixels, for small sharp objects."""
+    aspect: float = 0.25
+    """Largest change of the sides' ratio, as a share."""
+    rotate: float = 0.15
+    """Share of pictures turned by up to 20 degrees."""
+    colour: float = 0.8
+    """Share with brightness, contrast, saturation and hue changed."""
+    grey: float = 0.05
+    degrade: float = 0.3
+    """Share blurred, noised or compressed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PromptConfig:
+    """Which prompts a training step simulates (SAM appendix A, with clicks more like people's)."""
+
+    objects: int = 6
+    """Objects asked about in each picture, at most."""
+    least: int = 3
+    """Prompts of each picture, at least; with fewer objects some are asked about again, otherwise."""
+    rounds: int = 3
+    """The first prompt and the corrections after it."""
+    box: float = 0.4
+    """Share of objects whose first prompt is a box."""
+    jitter: float = 0.1
+    """Largest shift of a side of a box, as a share of the box's extent."""
+    inner: float = 0.5
+    """Share of clicks from the inner half of their region; the others fall anywhere in it."""
+    points: int = 1536
+    """Places where a mask is compared with the truth: in its surroundings, near its edge, anywhere."""
+    feed_back: float = 0.9
+    """Share of corrections that see the logits of the round before."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossConfig:
+    """Weights of the losses (SAM 2 section 12 of the specification: 20, 1, 1, 1)."""
+
+    focal: float = 20.0
+    focal_alpha: float = 0.5
+    """Share of the foreground; the compared places are balanced already, so not SAM's 0.25."""
+    focal_gamma: float = 2.0
+    dice: float = 1.0
+    iou: float = 1.0
+    presence: float = 1.0
+    others: float = 0.05
+    """Weight of the candidates that were not the best, where only one truth is known."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimConfig:
+    """AdamW, a warm-up and a cosine."""
+
+    lr: float = 1e-3
+    final_lr: float = 1e-5
+    warmup: int = 150
+    weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.99)
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    ema: float = 0.998
+    """Share of the old weights in each step of the running mean; smaller in the beginning."""
+    accumulate: int = 1
+    """Batches a step."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """A run. `steps` and `minutes` both end it, whichever comes first; the schedule goes by the nearer end."""
+
+    name: str
+    variant: str = "sam2.1_conv_small"
+    """A row of the model's VARIANTS, or a weights file to start from (`start`)."""
+    start: str = ""
+    image_size: int = 256
+    data: tuple[str, ...] = ()
+    """Folders with data, in any layout of `datasets.catalog`."""
+    part: str = "train"
+    """Which part of data with a split is trained on."""
+    batch: int = 8
+    steps: int = 5000
+    minutes: float = 0.0
+    """0 for no limit of time."""
+    seed: int = 0
+    workers: int = 1
+    precision: str = "auto"
+    drop_path: float = 0.0
+    save_minutes: float = 3.0
+    validate_minutes: float = 15.0
+    validate_objects: int = 200
+    crop: CropConfig = field(default_factory=CropConfig)
+    prompts: PromptConfig = field(default_factory=PromptConfig)
+    losses: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)

@@ -1,0 +1,266 @@
+"""Batches of pictures with prompts, made in processes of their own; batch number i is the same whoever makes it.
+
+So a run that is resumed at step i goes on with the batch it would have had.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from segma.errors import SegmaError
+from segma.media.image import read_picture
+from segma.samples import ImageSample
+from segma.training.augment import Labelled, crop_window, mirrored, mosaic, recoloured, take
+from segma.training.batch import ImageBatch
+from segma.training.config import TrainConfig
+from segma.training.prompting import (
+    chosen_objects,
+    compared_places,
+    first_click,
+    jittered,
+    weights_of_objects,
+)
+
+# Masks that agree more than this are one truth for a click.
+_SAME = 0.85
+_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Samples by source, each source with the chance of the square root of its size."""
+
+    sources: tuple[tuple[ImageSample, ...], ...]
+    chances: tuple[float, ...]
+
+    @classmethod
+    def of(cls, samples: Sequence[ImageSample]) -> Pool:
+        """The pool of samples that have objects and pixels."""
+        found: dict[str, list[ImageSample]] = defaultdict(list)
+        for sample in samples:
+            if sample.objects and sample.picture is not None:
+                found[sample.source].append(sample)
+        sizes = np.sqrt([len(group) for group in found.values()])
+        return cls(tuple(tuple(group) for group in found.values()), tuple(sizes / sizes.sum()))
+
+    def __len__(self) -> int:
+        return sum(len(group) for group in self.sources)
+
+    def draw(self, random: np.random.Generator) -> ImageSample:
+        """A sample."""
+        group = self.sources[int(random.choice(len(self.sources), p=self.chances))]
+        return group[int(random.integers(len(group)))]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageBatches(Dataset[ImageBatch]):
+    """Batch number i of a run, for a `DataLoader`."""
+
+    pool: Pool
+    config: TrainConfig
+
+    def __len__(self) -> int:
+        return self.config.steps * self.config.optim.accumulate
+
+    def __getitem__(self, index: int) -> ImageBatch:
+        """The batch, made from the run's seed and its number."""
+        started = time.perf_counter()
+        random = np.random.default_rng((self.config.seed, index))
+        parts: list[_Asked] = []
+        skipped = 0
+        while len(parts) < self.config.batch:
+            part = self._picture(random)
+            if part is None:
+                skipped += 1
+                if skipped > _TRIES * self.config.batch:
+                    raise ValueError("hardly any picture can be read, or has an object to ask about")
+                continue
+            parts.append(part)
+        return _joined(parts, skipped, time.perf_counter() - started)
+
+    def _picture(self, random: np.random.Generator) -> _Asked | None:
+        """One training picture with its prompts, or None where there is nothing to ask about."""
+        config = self.config
+        try:
+            if random.random() < config.crop.mosaic:
+                half = config.image_size // 2
+                quarters = [self._part(random, half, mosaic_part=True) for _ in range(4)]
+                labelled = mosaic(quarters, config.image_size)
+                loose = False
+            else:
+                sample = self.pool.draw(random)
+                labelled = self._part(random, config.image_size, sample=sample)
+                loose = bool(sample.loose)
+        except (SegmaError, OSError):
+            return None
+        image = recoloured(labelled.image, config.crop, random)
+        labelled = Labelled(image, labelled.masks, labelled.keys)
+        chosen = chosen_objects(labelled.masks, config.prompts, random)
+        return _asked(labelled, chosen, loose, config, random) if chosen else None
+
+    def _part(
+        self,
+        random: np.random.Generator,
+        size: int,
+        *,
+        sample: ImageSample | None = None,
+        mosaic_part: bool = False,
+    ) -> Labelled:
+        """A picture of the pool, cropped to `size`."""
+        config = self.config.crop
+        sample = sample or self.pool.draw(random)
+        labelled = read_labelled(sample)
+        fate = random.random()
+        height, width = labelled.image.shape[:2]
+        angle = float(random.uniform(-20, 20)) if random.random() < config.rotate else 0.0
+        if mosaic_part:  # at about its own pixels
+            side = min(size * float(random.uniform(0.8, 1.6)), height, width)
+            corner = random.uniform(0, (width - side, height - side))
+            window = (float(corner[0]), float(corner[1]), side, side)
+        elif fate < config.whole:
+            window = (0.0, 0.0, float(width), float(height))
+        else:
+            aim = None
+            if fate < config.whole + config.aimed and labelled.masks:
+                areas = np.array([cv2.countNonZero(mask) / mask.size for mask in labelled.masks])
+                aim = int(random.choice(len(areas), p=weights_of_objects(areas)))
+            window = crop_window(labelled, aim, config, random)
+        labelled = take(labelled, window, size, angle)
+        return mirrored(labelled) if random.random() < 0.5 else labelled
+
+
+def read_labelled(sample: ImageSample) -> Labelled:
+    """The pixels of a sample with its masks, at the picture's own size. Raises InputError."""
+    assert sample.picture is not None
+    image = read_picture(sample.picture)
+    masks: list[np.ndarray] = []
+    keys: list[int] = []
+    for key, each in enumerate(sample.objects):
+        mask = each.mask.dense().astype(np.uint8)
+        if mask.shape == image.shape[:2] and mask.any():
+            masks.append(mask)
+            keys.append(key)
+    return Labelled(image, masks, keys)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One picture's share of a batch, as arrays; rows of truths count within the picture."""
+
+    image: np.ndarray
+    places: np.ndarray
+    inside: np.ndarray
+    weights: np.ndarray
+    masks: np.ndarray
+    under: np.ndarray
+    clicks: np.ndarray
+    boxes: np.ndarray
+    by_box: np.ndarray
+    loose: np.ndarray
+
+
+def _asked(
+    labelled: Labelled, chosen: list[int], loose: bool, config: TrainConfig, random: np.random.Generator
+) -> _Asked:
+    """Prompts and places for the chosen objects of a picture."""
+    prompts = config.prompts
+    truths = list(chosen)  # indices of masks; the asked ones first, one row for each
+    under = np.full((len(chosen), 3), -1)
+    clicks = np.zeros((len(chosen), 2), np.float32)
+    boxes = np.zeros((len(chosen), 4), np.float32)
+    by_box = random.random(len(chosen)) < prompts.box
+    for row, index in enumerate(chosen):
+        mask = labelled.masks[index]
+        clicks[row] = x, y = first_click(mask, prompts.inner, random)
+        boxes[row] = jittered(mask, prompts.jitter, random)
+        under[row, 0] = row
+        for place, other in enumerate(_truths_under(labelled.masks, index, (x, y))[1:], 1):
+            if other not in truths:
+                truths.append(other)
+            under[row, place] = truths.index(other)
+    compared = [compared_places(labelled.masks[index], prompts.points, random) for index in truths]
+    places, inside, weights = (np.stack(part) for part in zip(*compared, strict=True))
+    return _Asked(
+        image=labelled.image,
+        places=places,
+        inside=inside,
+        weights=weights,
+        masks=np.stack([labelled.masks[index] for index in chosen]),
+        under=under,
+        clicks=clicks,
+        boxes=boxes,
+        by_box=by_box,
+        loose=np.full(len(chosen), loose),
+    )
+
+
+def _truths_under(masks: list[np.ndarray], index: int, xy: tuple[int, int]) -> list[int]:
+    """Up to three different masks that cover a pixel, the asked one first."""
+    found = [index]
+    for other, mask in enumerate(masks):
+        if len(found) == 3:
+            break
+        if other != index and mask[xy[1], xy[0]] and all(_iou(mask, masks[k]) < _SAME for k in found):
+            found.append(other)
+    return found
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> float:
+    both = cv2.countNonZero(a & b)
+    return both / max(1, cv2.countNonZero(a) + cv2.countNonZero(b) - both)
+
+
+def _joined(parts: list[_Asked], skipped: int, seconds: float) -> ImageBatch:
+    offsets = np.cumsum([0] + [len(part.places) for part in parts])
+    under = [np.where(p.under >= 0, p.under + o, -1) for p, o in zip(parts, offsets[:-1], strict=True)]
+    asked = [np.arange(len(p.masks)) + o for p, o in zip(parts, offsets[:-1], strict=True)]
+    pictures = [np.full(len(part.places), number) for number, part in enumerate(parts)]
+
+    def joined(name: str) -> torch.Tensor:
+        return torch.from_numpy(np.concatenate([getattr(part, name) for part in parts]))
+
+    images = np.stack([part.image for part in parts]).transpose(0, 3, 1, 2)
+    return ImageBatch(
+        pixels=torch.from_numpy(np.ascontiguousarray(images)),
+        picture=torch.from_numpy(np.concatenate(pictures)),
+        places=joined("places"),
+        inside=joined("inside"),
+        weights=joined("weights"),
+        masks=joined("masks"),
+        asked=torch.from_numpy(np.concatenate(asked)),
+        under=torch.from_numpy(np.concatenate(under)),
+        clicks=joined("clicks"),
+        boxes=joined("boxes"),
+        by_box=joined("by_box"),
+        loose=joined("loose"),
+        skipped=skipped,
+        seconds=seconds,
+    )
+
+
+def batches(pool: Pool, config: TrainConfig, first: int = 0) -> Iterator[ImageBatch]:
+    """The run's batches from number `first` on, made ahead by `config.workers` processes."""
+    dataset = ImageBatches(pool, config)
+    loader = DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=range(first, len(dataset)),
+        num_workers=config.workers,
+        prefetch_factor=4 if config.workers else None,
+        worker_init_fn=_one_thread,
+    )
+    yield from loader
+
+
+def _one_thread(_: int) -> None:
+    """A worker leaves the other cores to the step."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)

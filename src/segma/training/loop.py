@@ -1,0 +1,255 @@
+"""A plain loop: batch, loss, step, mean of the weights, log, validate, save; resumes where it was.
+
+Everything random in step i comes from the run's seed and i, so a run that was killed goes on with the curve it
+would have had.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from segma.errors import ModelError
+from segma.training import saving
+from segma.training.batch import ImageBatch
+from segma.training.config import TrainConfig
+from segma.training.optim import WeightMean, adamw, gradient_norm, learning_rate
+from segma.training.steps.images import StepResult
+
+_log = logging.getLogger(__name__)
+# Steps in a row without a finite loss after which a run gives up.
+_LOST = 20
+
+Step = Callable[[nn.Module, Any, torch.Generator], StepResult]
+"""Network, batch, generator -> loss. Batches are each step's own kind."""
+Batches = Callable[[int], Iterable[Any]]
+"""Number of the first batch -> batches from there on."""
+Validate = Callable[[nn.Module], dict[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a line of the log says."""
+
+    step: int
+    seconds: float
+    loss: float
+    learning_rate: float
+    samples_per_second: float
+    loading_share: float
+    """Share of the time in which the step waited for data."""
+    seconds_left: float
+    numbers: dict[str, float]
+
+
+@dataclass(slots=True)
+class Run:
+    """A run in a folder: `checkpoint.pt`, `log.jsonl`, `config.json`. `module` is trained in place."""
+
+    config: TrainConfig
+    module: nn.Module
+    step: Step
+    batches: Batches
+    folder: Path
+    validate: Validate | None = None
+    on_progress: Callable[[Progress], None] | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    scores: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])  # JSON
+    mean: WeightMean = field(init=False)
+
+    def train(self) -> WeightMean:
+        """Train to the end of the config's steps or minutes, and return the mean of the weights.
+
+        Raises StoreError where a checkpoint cannot be written, ModelError where the loss is lost for good.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        optimizer = adamw(self.module, self.config.optim)
+        self.mean = WeightMean(self.module, self.config.optim.ema)
+        first, before = self._resume(optimizer)
+        text = json.dumps(saving.as_json(self.config), indent=1)
+        (self.folder / "config.json").write_text(text + "\n")
+        self._loop(optimizer, first, before)
+        return self.mean
+
+    def _resume(self, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
+        saved = saving.load(self.folder, self.config)
+        if saved is None:
+            return 0, 0.0
+        self.module.load_state_dict(saved.states["model"])
+        optimizer.load_state_dict(saved.states["optimizer"])
+        self.mean.state = saved.states["mean"]
+        self.mean.updates = saved.step
+        self.scores = saved.scores
+        _log.info("resumed at step %d", saved.step)
+        return saved.step, saved.seconds
+
+    def _loop(self, optimizer: torch.optim.Optimizer, first: int, before: float) -> None:
+        config, accumulate = self.config, self.config.optim.accumulate
+        clock = _Clock(before)
+        source = iter(self.batches(first * accumulate))
+        window: list[tuple[float, dict[str, float]]] = []
+        lost = 0
+        step = first
+        while step < config.steps and not clock.over(config.minutes):
+            rate = learning_rate(config.optim, step, self._share_done(step, clock.seconds))
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            loss, numbers = self._one(optimizer, source, step, clock)
+            lost = 0 if math.isfinite(loss) else lost + 1
+            if lost >= _LOST:
+                raise ModelError(
+                    "model.task", f"The loss was not finite for {_LOST} steps.", "Lower optim.lr."
+                )
+            step += 1
+            window.append((loss, numbers))
+            if clock.due("log", 10.0):
+                self._report(step, clock, window, rate)
+                window = []
+            if clock.due("save", config.save_minutes * 60):
+                self._save(optimizer, step, clock.seconds)
+            if self.validate and clock.due("validate", config.validate_minutes * 60):
+                self._score(step, clock)
+        if window:
+            self._report(step, clock, window, 0.0)
+        if self.validate and (not self.scores or self.scores[-1]["step"] != step):
+            self._score(step, clock)
+        self._save(optimizer, step, clock.seconds)
+
+    def _one(
+        self, optimizer: torch.optim.Optimizer, source: Iterator[Any], step: int, clock: _Clock
+    ) -> tuple[float, dict[str, float]]:
+        """One optimizer step; a loss that is not finite changes nothing."""
+        self.module.train()
+        optimizer.zero_grad(set_to_none=True)
+        total, numbers = 0.0, {}
+        for part in range(self.config.optim.accumulate):
+            with clock.waiting():
+                batch: ImageBatch = next(source)
+            clock.samples += len(batch.pixels)
+            generator = torch.Generator().manual_seed(hash((self.config.seed, step, part)) % 2**31)
+            torch.manual_seed(generator.initial_seed())  # drop path
+            result = self.step(self.module, batch.to(self.device), generator)
+            (result.loss / self.config.optim.accumulate).backward()
+            total += float(result.loss.detach()) / self.config.optim.accumulate
+            numbers = result.numbers
+        norm = gradient_norm(self.module.parameters(), self.config.optim.clip)
+        if math.isfinite(total) and math.isfinite(norm):
+            optimizer.step()
+            self.mean.update(self.module)
+        return total, numbers | {"gradient": norm}
+
+    def _share_done(self, step: int, seconds: float) -> float:
+        by_time = seconds / (60 * self.config.minutes) if self.config.minutes else 0.0
+        return max(step / self.config.steps, by_time)
+
+    def _report(
+        self, step: int, clock: _Clock, window: list[tuple[float, dict[str, float]]], rate: float
+    ) -> None:
+        names = sorted({name for _, numbers in window for name in numbers})
+        means = {name: _mean([numbers[name] for _, numbers in window if name in numbers]) for name in names}
+        done = self._share_done(step, clock.seconds)
+        progress = Progress(
+            step=step,
+            seconds=clock.seconds,
+            loss=_mean([loss for loss, _ in window]),
+            learning_rate=rate,
+            samples_per_second=clock.samples / max(1e-9, clock.seconds - clock.before),
+            loading_share=clock.waited / max(1e-9, clock.seconds - clock.before),
+            seconds_left=clock.seconds * (1 - done) / max(done, 1e-9),
+            numbers=means,
+        )
+        self._write({"step": step, "seconds": round(clock.seconds, 1), "loss": round(progress.loss, 5),
+                     "lr": rate, "per_second": round(progress.samples_per_second, 3),
+                     "loading": round(progress.loading_share, 4)}
+                    | {name: round(value, 4) for name, value in means.items()})  # fmt: skip
+        if self.on_progress:
+            self.on_progress(progress)
+
+    def _score(self, step: int, clock: _Clock) -> None:
+        """Validate the mean of the weights. The time it takes is not training time."""
+        assert self.validate is not None
+        with clock.paused():
+            own = {name: value.clone() for name, value in self.module.state_dict().items()}
+            self.mean.copy_to(self.module)
+            self.module.eval()
+            found = self.validate(self.module)
+            self.module.load_state_dict(own)
+        self.scores.append({"step": step, "seconds": round(clock.seconds, 1)} | found)
+        self._write({"validation": self.scores[-1]})
+
+    def _save(self, optimizer: torch.optim.Optimizer, step: int, seconds: float) -> None:
+        states = {
+            "model": self.module.state_dict(),
+            "mean": self.mean.state,
+            "optimizer": optimizer.state_dict(),
+        }
+        saving.save(
+            self.folder, saving.Saved(step, seconds, states, saving.as_json(self.config), self.scores)
+        )
+
+    def _write(self, line: dict[str, Any]) -> None:  # JSON
+        with (self.folder / "log.jsonl").open("a") as stream:
+            stream.write(json.dumps(line) + "\n")
+
+
+class _Clock:
+    """Training time, over all sessions of a run, and what is due by it."""
+
+    def __init__(self, before: float) -> None:
+        self.before = before
+        self.samples = 0
+        self.waited = 0.0
+        self._start = time.perf_counter()
+        self._last: dict[str, float] = {}
+
+    @property
+    def seconds(self) -> float:
+        return self.before + time.perf_counter() - self._start
+
+    def over(self, minutes: float) -> bool:
+        return bool(minutes) and self.seconds >= 60 * minutes
+
+    def due(self, what: str, every: float) -> bool:
+        now = self.seconds
+        if now - self._last.setdefault(what, self.before) < every:
+            return False
+        self._last[what] = now
+        return True
+
+    def waiting(self) -> _Span:
+        """A span that counts as waiting for data."""
+        return _Span(self._add_wait)
+
+    def paused(self) -> _Span:
+        """A span that does not count at all."""
+        return _Span(self._skip)
+
+    def _add_wait(self, seconds: float) -> None:
+        self.waited += seconds
+
+    def _skip(self, seconds: float) -> None:
+        self._start += seconds
+
+
+class _Span:
+    def __init__(self, done: Callable[[float], None]) -> None:
+        self._done = done
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._done(time.perf_counter() - self._started)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / max(1, len(values))

@@ -1,0 +1,89 @@
+"""How good a network is on pictures kept aside: the mean IoU from a click, from three, from a box."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from numpy import ndarray
+
+from segma.media.image import read_picture
+from segma.models.interfaces import Promptable
+from segma.prompts.simulate import Click, box_prompt, first_click, jittered_box, key_generator, next_click
+from segma.results import MaskRecord
+from segma.samples import ImageSample
+from segma.tasks.segment import ImageSession
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One object of a picture to ask about."""
+
+    sample: ImageSample
+    objects: tuple[int, ...]
+
+
+def questions(samples: Sequence[ImageSample], count: int, seed: int = 0) -> list[Question]:
+    """About `count` objects of pictures drawn evenly from the sources, at most three of a picture."""
+    random = np.random.default_rng(seed)
+    by_source: dict[str, list[ImageSample]] = {}
+    for index in random.permutation(len(samples)):
+        by_source.setdefault(samples[index].source, []).append(samples[index])
+    found: list[Question] = []
+    asked = 0
+    turn = 0
+    groups = list(by_source.values())
+    while asked < count and any(turn < len(group) for group in groups):
+        for group in groups:
+            if turn < len(group) and asked < count:
+                sample = group[turn]
+                usable = [k for k, each in enumerate(sample.objects) if each.mask.area > 0]
+                chosen = random.permutation(usable)[:3]
+                found.append(Question(sample, tuple(int(k) for k in chosen)))
+                asked += len(chosen)
+        turn += 1
+    return found
+
+
+def ask(model: Promptable, asked: Sequence[Question]) -> dict[str, float]:
+    """Mean IoUs in percent: `click1`, the best candidate of it `oracle1`, `click3`, `box`."""
+    rows: list[dict[str, float]] = []
+    for question in asked:
+        assert question.sample.picture is not None
+        image = read_picture(question.sample.picture)
+        session = ImageSession(model, image)
+        for index in question.objects:
+            truth = question.sample.objects[index].mask.dense()
+            rows.append(_object(session, truth, f"{question.sample.file_name}/{index}"))
+    return {name: round(100 * float(np.mean([row[name] for row in rows])), 2) for name in rows[0]}
+
+
+def _object(session: ImageSession, truth: Bool[ndarray, "height width"], key: str) -> dict[str, float]:
+    box = box_prompt(jittered_box(truth, key_generator(key)))
+    from_box = session.segment(box=box.xyxy).records[0]
+    clicks = [first_click(truth)]
+    candidates = session.segment(points=[(clicks[0].x, clicks[0].y)], labels=[1], candidates=3).records
+    scores = [_iou(record, truth) for record in candidates]
+    best, answer = scores[0], candidates[0]
+    for _ in range(2):
+        click = next_click(answer.mask, truth, [(c.x, c.y) for c in clicks])
+        if click is None:
+            break
+        clicks.append(click)
+        answer = _with_clicks(session, clicks, answer)
+        best = _iou(answer, truth)
+    return {"click1": scores[0], "oracle1": max(scores), "click3": best, "box": _iou(from_box, truth)}
+
+
+def _with_clicks(session: ImageSession, clicks: Sequence[Click], before: MaskRecord) -> MaskRecord:
+    places = [(float(click.x), float(click.y)) for click in clicks]
+    labels = [click.label for click in clicks]
+    return session.segment(points=places, labels=labels, previous=before).records[0]
+
+
+def _iou(record: MaskRecord, truth: UInt8[ndarray, "height width"] | Bool[ndarray, "height width"]) -> float:
+    answer = record.mask
+    either = np.count_nonzero(answer | (truth > 0))
+    return np.count_nonzero(answer & (truth > 0)) / either if either else 1.0
