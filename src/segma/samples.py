@@ -87,8 +87,8 @@ class VideoSample:
     """One video: its name (without a suffix), size (height, width), length, and its objects.
 
     `fps` is the average, None where unknown; `times` are seconds by frame, where frames are not evenly
-    spaced. `frame_names` are the files of a folder of frames, by frame; `pictures` are where the pixels of the
-    frames are, where that is known. `source` and `loose` are those of `ImageSample`.
+    spaced. `frame_names` are the files of a folder of frames, by frame; `pictures` are where the pixels of
+    the frames are, where that is known. `source` and `loose` are those of `ImageSample`.
     """
 
     name: str

@@ -41,6 +41,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
             module="segma.cli.cutout",
             help="An object alone: with alpha, a colour, blur or a picture behind it.",
         ),
+        "eval": Verb(module="segma.cli.evaluate", help="How good a model is on labelled pictures or clips."),
         "model": Verb(module="segma.cli.model", help="List, explain, check and convert models."),
         "bench": Verb(module="segma.cli.bench", help="Speed and memory on this machine, as a table."),
         "doctor": Verb(module="segma.cli.doctor", help="What works here, and what to install."),

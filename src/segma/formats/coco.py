@@ -18,6 +18,7 @@ from pycocotools import mask as coco
 from segma.formats.document import (
     Document,
     Row,
+    Skip,
     attributes_of,
     box_of,
     checked_rle,
@@ -45,11 +46,11 @@ _UNLABELLED = {"name": "object", "supercategory": "unlabelled"}
 _log = logging.getLogger(__name__)
 
 
-def read(path: str | Path) -> list[ImageSample]:
+def read(path: str | Path, *, skip: Skip | None = None) -> list[ImageSample]:
     """The images of a COCO file with their objects.
 
-    Annotations without a segmentation (boxes, key points) are left out with a warning in the log.
-    Raises FormatError, or InputError `input.outside` for a file name that leaves its folder.
+    Annotations without a segmentation (boxes, key points) are left out with a warning in the log, and with
+    `skip` those that are broken too, each of which is told to it. Raises FormatError, or InputError `input.outside` for a file name that leaves its folder.
     """
     document = read_document(path)
     images = _read_images(document)
@@ -58,7 +59,7 @@ def read(path: str | Path) -> list[ImageSample]:
     seen: set[int] = set()
     skipped = 0
     for index, row in document.rows("annotations"):
-        with document.at("annotations", index):
+        with document.at("annotations", index, skip):
             image_id = whole(row["image_id"])
             if image_id not in images:
                 raise ValueError(f"there is no image {image_id}")

@@ -6,10 +6,11 @@ are there, lie in `JPEGImages/480p/<video>`; they say how long a video is and wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from segma.formats import palettes
+from segma.formats.document import Skip, skipping
 from segma.formats.frame_files import listed_videos
 from segma.formats.loss import LossReport
 from segma.formats.tracks import file_names, lost
@@ -30,13 +31,25 @@ def read(
     `void` are values that are no object; TrackEval's notes say 254, so (254, 255) reads both. Raises
     FormatError, InputError.
     """
+    return list(each(path, resolution=resolution, split=split, void=void))
+
+
+def each(
+    path: str | Path,
+    *,
+    resolution: str = "480p",
+    split: str | None = None,
+    void: Sequence[int] = (palettes.VOID,),
+    skip: Skip | None = None,
+) -> Iterator[VideoSample]:
+    """The same one by one; with `skip` a broken video is left out, and told to it."""
     root = Path(path)
     folder = root / _MASKS / resolution
     listing = None if split is None else root / _SPLITS / f"{split}.txt"
-    return [
-        palettes.read_folder(folder / name, images=root / _IMAGES / resolution / name, void=frozenset(void))
-        for name in listed_videos(folder, listing)
-    ]
+    for name in listed_videos(folder, listing):
+        with skipping(skip):
+            images = root / _IMAGES / resolution / name
+            yield palettes.read_folder(folder / name, images=images, void=frozenset(void))
 
 
 def write(

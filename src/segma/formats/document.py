@@ -18,6 +18,9 @@ from segma.samples import Attribute
 
 MAX_PIXELS = 10**9
 
+Skip = Callable[[SegmaError], None]
+"""What is told of an entry that was left out."""
+
 Row = dict[str, Any]  # JSON: what it holds is checked field by field
 
 _STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"\s*(:?)|[\[\]{},]')
@@ -43,15 +46,30 @@ class Document:
             yield index, row
 
     @contextmanager
-    def at(self, key: str, index: int) -> Generator[None, None, None]:
-        """Errors inside become FormatError (or stay InputError) that name file, line and entry."""
-        with placed(lambda: self._place(key, index)):
+    def at(self, key: str, index: int, skip: Skip | None = None) -> Generator[None, None, None]:
+        """Errors inside become FormatError (or stay InputError) that name file, line and entry.
+
+        With `skip` they are handed to it, without the line, and not raised.
+        """
+        # finding the line takes a walk through the file: not for entries that are only skipped
+        with skipping(skip), placed(lambda: self._place(key, index, with_line=skip is None)):
             yield
 
-    def _place(self, key: str, index: int) -> str:
-        line = line_of(self.text, key, index)
+    def _place(self, key: str, index: int, *, with_line: bool) -> str:
+        line = line_of(self.text, key, index) if with_line else None
         where = self.path.name + (f" line {line}" if line else "")
         return f"{where} ({key}[{index}])" if self.text else where
+
+
+@contextmanager
+def skipping(skip: Skip | None) -> Generator[None, None, None]:
+    """What is wrong inside is told to `skip` and not raised, where there is one."""
+    try:
+        yield
+    except SegmaError as error:
+        if skip is None:
+            raise
+        skip(error)
 
 
 @contextmanager

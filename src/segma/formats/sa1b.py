@@ -13,6 +13,7 @@ from typing import cast
 from segma.errors import FormatError
 from segma.formats.document import (
     Row,
+    Skip,
     box_of,
     image_size,
     inside_name,
@@ -30,11 +31,14 @@ from segma.media.files import make_folder, write_files
 from segma.samples import ImageSample, ObjectSample
 
 
-def read(path: str | Path) -> list[ImageSample]:
-    """The image of a file, or those of all `*.json` in a folder, by name. Raises FormatError, InputError."""
+def read(path: str | Path, *, skip: Skip | None = None) -> list[ImageSample]:
+    """The image of a file, or those of all `*.json` in a folder, by name. Raises FormatError, InputError.
+
+    With `skip` broken objects are left out, and told to it.
+    """
     path = Path(path)
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
-    return [_read_file(file) for file in files]
+    return [_read_file(file, skip) for file in files]
 
 
 def write(samples: Sequence[ImageSample], path: str | Path, *, overwrite: bool = False) -> LossReport:
@@ -99,7 +103,7 @@ def _places(samples: Sequence[ImageSample], path: Path) -> tuple[Path, list[str]
     return make_folder(path), [f"{stem}.json" for stem in stems]
 
 
-def _read_file(path: Path) -> ImageSample:
+def _read_file(path: Path, skip: Skip | None) -> ImageSample:
     document = read_document(path)
     image = document.data.get("image")
     if not isinstance(image, dict):
@@ -110,7 +114,7 @@ def _read_file(path: Path) -> ImageSample:
         name, size, image_id = inside_name(row["file_name"]), image_size(row), whole(row["image_id"])
     objects: list[ObjectSample] = []
     for index, entry in document.rows("annotations"):
-        with document.at("annotations", index):
+        with document.at("annotations", index, skip):
             objects.append(_read_object(entry, size))
     return ImageSample(file_name=name, size=size, objects=tuple(objects), image_id=image_id)
 

@@ -6,10 +6,11 @@ Objects may overlap; a value above 0 is the object. A file's number is that of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from segma.errors import FormatError
+from segma.formats.document import Skip, skipping
 from segma.formats.frame_files import frame_files, frame_stem, listed_videos, pictures_in, read_binary
 from segma.formats.loss import LossReport, note
 from segma.formats.tracks import annotated_frames, file_names, left_out, lost
@@ -23,12 +24,17 @@ _MASKS, _IMAGES = "Annotations_6fps", "JPEGImages_24fps"
 
 def read(path: str | Path, *, split: str | None = None) -> list[VideoSample]:
     """The videos of a folder by name, or those of the list `<split>.txt`. Raises FormatError, InputError."""
+    return list(each(path, split=split))
+
+
+def each(path: str | Path, *, split: str | None = None, skip: Skip | None = None) -> Iterator[VideoSample]:
+    """The same one by one; with `skip` a broken video is left out, and told to it."""
     root = Path(path)
     folder = root / _MASKS
     listing = None if split is None else root / f"{split}.txt"
-    return [
-        read_objects(folder / name, images=root / _IMAGES / name) for name in listed_videos(folder, listing)
-    ]
+    for name in listed_videos(folder, listing):
+        with skipping(skip):
+            yield read_objects(folder / name, images=root / _IMAGES / name)
 
 
 def write(

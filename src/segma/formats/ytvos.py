@@ -13,7 +13,7 @@ from typing import cast
 
 from segma.errors import FormatError
 from segma.formats import palettes
-from segma.formats.document import Row, placed, read_document
+from segma.formats.document import Row, Skip, placed, read_document, skipping
 from segma.formats.frame_files import frame_stem, listed_videos
 from segma.formats.json_stream import write_json
 from segma.formats.loss import LossReport
@@ -31,21 +31,27 @@ def read(path: str | Path) -> list[VideoSample]:
     Where `frames` says that an object is to be seen and the PNG does not show it, it was not annotated; on
     all other frames with a PNG it is not to be seen. Raises FormatError, InputError.
     """
+    return list(each(path))
+
+
+def each(path: str | Path, *, skip: Skip | None = None) -> Iterator[VideoSample]:
+    """The same one by one; with `skip` a broken video is left out, and told to it."""
     root = Path(path)
     folder = root / _MASKS
     there = listed_videos(folder, None)
     if not (root / _META).is_file():
-        return [_read_video(root, name, {}) for name in there]
+        for name in there:
+            with skipping(skip):
+                yield _read_video(root, name, {})
+        return
     videos = _object(read_document(root / _META).data.get("videos"), f'{_META}: "videos"')
-    found: list[VideoSample] = []
     for key, value in sorted(videos.items()):
-        with placed(lambda key=key: f"{_META}: video {key!r}"):
+        with skipping(skip), placed(lambda key=key: f"{_META}: video {key!r}"):
             name = video_name(key)
             if name not in there:
                 raise ValueError(f"there is no folder {name} in {_MASKS}")
             objects = _object(_object(value, "its entry").get("objects"), '"objects"')
-            found.append(_read_video(root, name, objects))
-    return found
+            yield _read_video(root, name, objects)
 
 
 def write(

@@ -76,7 +76,9 @@ class Mask:
     def from_coco(cls, data: CocoRle) -> Mask:
         """The mask of COCO's run-length object. Raises FormatError where it is none."""
         numbers, size = coco_runs(data)
-        return cls.from_dense(rle.decode(rle.compress(numbers, size), size))
+        runs, offset, crop_size = rle.crop_runs(numbers, size)
+        counts = rle.compress(runs, crop_size) if runs.size else b""
+        return cls(size=size, offset=offset, crop_size=crop_size, counts=counts)
 
     def dense(self) -> Bool[ndarray, "height width"]:
         """The boolean array, made anew on every call."""

@@ -50,20 +50,23 @@ def runs(counts: bytes) -> Integer[ndarray, " runs"]:
     COCO's string has 5 bits a character, differences to the run before last from the fourth run on, and
     the sign in bit 0x10.
     """
-    values = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
-    if values.size == 0:
+    digits = np.frombuffer(counts, np.uint8) - np.uint8(48)  # which wraps round below 48
+    if digits.size == 0:
         return np.zeros(0, np.int64)
-    if values.min() < 0 or values.max() > 63 or values[-1] & 0x20:
+    if digits.max() > 63 or digits[-1] & 0x20:
         raise ValueError("not a COCO run-length string")
-    last = (values & 0x20) == 0
-    start = np.concatenate(([0], np.flatnonzero(last)[:-1] + 1))
-    shift = 5 * (np.arange(values.size) - np.repeat(start, np.diff(np.append(start, values.size))))
-    if shift.max() > 55:
+    ends = np.flatnonzero(digits < 0x20)
+    lengths = ends.copy()
+    lengths[1:] -= ends[:-1]
+    lengths[0] += 1
+    longest = int(lengths.max())
+    if longest > 12:
         raise ValueError("a run length of over 60 bits")
-    numbers = np.add.reduceat((values & 0x1F) << shift, start)
-    ends = np.flatnonzero(last)
-    negative = (values[ends] & 0x10) != 0
-    numbers = numbers - (negative.astype(np.int64) << (shift[ends] + 5))
+    values = digits.astype(np.int64)
+    numbers = ((values[ends] & 0x1F) ^ 0x10) - 0x10  # the last digit has the sign
+    for back in range(1, longest):
+        at = np.flatnonzero(lengths > back)
+        numbers[at] = (numbers[at] << 5) | (values[ends[at] - back] & 0x1F)
     for odd in (1, 2):  # runs 1, 3, 5, ... and 2, 4, 6, ...: differences to the run before last
         numbers[odd::2] = np.cumsum(numbers[odd::2])
     return numbers
@@ -79,7 +82,7 @@ def listed(counts: object) -> Integer[ndarray, " runs"]:
 
 def compress(counts: Integer[ndarray, " runs"], size: Size) -> bytes:
     """Compressed counts of uncompressed ones."""
-    return coco.frPyObjects({"size": list(size), "counts": [int(c) for c in counts]}, *size)["counts"]
+    return coco.frPyObjects({"size": list(size), "counts": counts.tolist()}, *size)["counts"]
 
 
 def shift_runs(
@@ -104,6 +107,47 @@ def shift_runs(
     edges = np.delete(edges, np.concatenate([joined, joined + 1]))
     found = np.diff(np.concatenate(([0], edges, [size[0] * size[1]])))
     return found if found[-1] else found[:-1]  # no empty run after a last pixel of the foreground
+
+
+def crop_runs(
+    counts: Integer[ndarray, " runs"], size: Size
+) -> tuple[Integer[ndarray, " fewer_runs"], tuple[int, int], Size]:
+    """Runs of the tight box of the foreground, its offset (top, left) and its size: undoes `shift_runs`.
+
+    The runs must sum to the pixels of `size`. Of an empty mask there are no runs, of 0 x 0 pixels at (0, 0).
+    """
+    ends = np.cumsum(counts)
+    first, past = ends[:-1:2], ends[1::2]
+    if not counts.all():  # empty runs may stand anywhere: without them no two runs touch
+        first, past = _untouching(first[first < past], past[first < past])
+    if first.size == 0:
+        return counts[:0], (0, 0), (0, 0)
+    height = size[0]
+    column, last_column = first // height, (past - 1) // height
+    left, right = int(column[0]), int(last_column[-1])
+    top, bottom = 0, height - 1
+    if (column == last_column).all():  # else a run goes from the last row to the first
+        rows = first - column * height
+        top, bottom = int(rows.min()), int((rows + (past - first)).max()) - 1
+    rows = bottom - top + 1
+    skipped = top + column * (height - rows) + left * rows
+    first, past = first - skipped, past - skipped
+    if 0 < rows < height:
+        first, past = _untouching(first, past)
+    pixels = rows * (right - left + 1)
+    edges = np.empty(2 * first.size + 2, np.int64)
+    edges[0], edges[-1] = 0, pixels
+    edges[1:-1:2], edges[2:-1:2] = first, past
+    found = edges[1:] - edges[:-1]
+    return (found if found[-1] else found[:-1]), (top, left), (rows, right - left + 1)
+
+
+def _untouching(
+    first: Integer[ndarray, " n"], past: Integer[ndarray, " n"]
+) -> tuple[Integer[ndarray, " fewer"], Integer[ndarray, " fewer"]]:
+    """Stretches of foreground, those joined that touch."""
+    apart = first[1:] != past[:-1]
+    return first[np.append(True, apart)[: first.size]], past[np.append(apart, True)[: past.size]]
 
 
 def _ramp(lengths: Integer[ndarray, " n"]) -> Integer[ndarray, " total"]:

@@ -19,7 +19,7 @@ from typing import Any, cast
 import numpy as np
 from jaxtyping import Bool, UInt8
 from numpy import ndarray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from segma.errors import FormatError, InputError
 from segma.media.arrays import Tensor, eight_bits, repeated, rgb_of_array, rgb_of_tensor
@@ -86,7 +86,7 @@ def read_image(
 
 
 def read_picture(picture: PictureFile, *, max_pixels: int = MAX_PIXELS) -> UInt8[ndarray, "height width 3"]:
-    """The picture of a sample as RGB, upright, from its file or from its stretch of one. Raises InputError."""
+    """The picture of a sample as RGB, upright, from its file or its stretch of one. Raises InputError."""
     if picture.offset == 0 and picture.size is None:
         return read_image(picture.path, max_pixels=max_pixels)
     try:
@@ -130,12 +130,20 @@ def read_palette(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> UInt8[nda
         return np.array(image, np.uint8)
 
 
-def picture_size(path: str | Path) -> tuple[int, int]:
-    """Height and width as the header of a picture file says, before any turning. Raises InputError."""
+def picture_size(path: str | Path, *, upright: bool = False) -> tuple[int, int]:
+    """Height and width as the header of a picture file says, before any turning. Raises InputError.
+
+    With `upright` they are those that `read_image` gives.
+    """
     data, name = _stream(path, False)
     with data:
-        width, height = _open(data, name).size
-    return height, width
+        image = _open(data, name)
+        width, height = image.size
+        try:
+            turned = upright and image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        except Exception:  # a broken tag: `read_image` does not turn it either
+            turned = False
+    return (width, height) if turned else (height, width)
 
 
 def list_images(source: str | Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -13,8 +14,8 @@ from torch import Tensor
 class ImageBatch:
     """`pictures` pictures, `truths` labelled masks of them, `asked` of which are asked about.
 
-    `asked` are rows of the truths, `picture` says which picture a truth is of. `under` are the truths (rows, -1
-    for none) under the first click of each asked one, itself first. Coordinates are pixels of the pictures.
+    `asked` are rows of the truths, `picture` says which picture a truth is of. `under` are the truths (rows,
+    -1 for none) under the first click of each asked one, itself first. Coordinates are pixels of the pictures.
     """
 
     pixels: UInt8[Tensor, "pictures 3 size size"]
@@ -36,9 +37,38 @@ class ImageBatch:
 
     def to(self, device: torch.device) -> ImageBatch:
         """The batch on a device."""
-        moved = {
-            field.name: value.to(device, non_blocking=True)
-            for field in fields(self)
-            if isinstance(value := getattr(self, field.name), Tensor)
-        }
-        return replace(self, **moved)
+        return _moved(self, device)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipBatch:
+    """What a video step is given: `clips` clips of as many frames each, and `objects` objects of them.
+
+    `clip` says which clip an object is of; the objects of a clip stand together. `known` says where the labels
+    of an object are known; an empty mask on a known frame means that it is not to be seen, and that is trained
+    only where `complete`. Every object is visible on the first frame of its clip.
+    """
+
+    pixels: UInt8[Tensor, "clips frames 3 size size"]
+    clip: Int[Tensor, " objects"]
+    masks: UInt8[Tensor, "objects frames size size"]
+    known: Bool[Tensor, "objects frames"]
+    complete: Bool[Tensor, " objects"]
+    skipped: int = 0
+    seconds: float = 0.0
+
+    def to(self, device: torch.device) -> ClipBatch:
+        """The batch on a device."""
+        return _moved(self, device)
+
+
+_Batch = TypeVar("_Batch", ImageBatch, ClipBatch)
+
+
+def _moved(batch: _Batch, device: torch.device) -> _Batch:
+    moved = {
+        field.name: value.to(device, non_blocking=True)
+        for field in fields(batch)
+        if isinstance(value := getattr(batch, field.name), Tensor)
+    }
+    return replace(batch, **moved)

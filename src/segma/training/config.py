@@ -50,6 +50,33 @@ class PromptConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ClipConfig:
+    """Clips for video steps (SAM 2 section 12 of the specification)."""
+
+    frames: int = 6
+    """Frames of a clip."""
+    objects: int = 3
+    """Objects of a clip, at most."""
+    clips: int = 1
+    """Clips of a batch."""
+    strides: tuple[int, int] = (1, 5)
+    reverse: float = 0.5
+    """Share of clips that run backwards."""
+    mask_prompt: float = 0.5
+    """Share of clips prompted by masks; the others by a click or a box, evenly."""
+    second_prompt: float = 0.3
+    """Share of clips with a second prompted frame."""
+    corrections: int = 2
+    """Clicks that correct a frame prompted by a click or a box."""
+    sprites: float = 0.5
+    """Share of clips made of moving cut-outs of labelled pictures."""
+    absent: float = 0.15
+    """Share of sprites that leave and come back."""
+    train_encoder: bool = False
+    """Whether gradients reach the image encoder."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LossConfig:
     """Weights of the losses (SAM 2 section 12 of the specification: 20, 1, 1, 1)."""
 
@@ -107,5 +134,10 @@ class TrainConfig:
     validate_objects: int = 200
     crop: CropConfig = field(default_factory=CropConfig)
     prompts: PromptConfig = field(default_factory=PromptConfig)
+    clips: ClipConfig = field(default_factory=ClipConfig)
+    video_share: float = 0.0
+    """Share of steps on clips; the others are on pictures."""
+    frozen: tuple[str, ...] = ()
+    """Beginnings of the names of weights that stay as they are."""
     losses: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
