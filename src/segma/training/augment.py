@@ -1,6 +1,6 @@
 """From a labelled picture to a training picture: crop, turn, recolour, degrade. NumPy and OpenCV.
 
-Masks follow their picture; everything here takes a `numpy.random.Generator`, so that a seed gives the example.
+Masks follow their picture; everything takes a `numpy.random.Generator`, so that a seed gives the example.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def crop_window(
 def take(
     labelled: Labelled, window: tuple[float, float, float, float], size: int, angle: float = 0.0
 ) -> Labelled:
-    """The window of a picture as a square of `size`, turned by `angle` degrees; masks that are gone left out."""
+    """The window of a picture as a square of `size`, turned by `angle` degrees; lost masks are left out."""
     x0, y0, width, height = window
     scale_x, scale_y = size / width, size / height
     matrix = np.array([[scale_x, 0, -x0 * scale_x], [0, scale_y, -y0 * scale_y]])

@@ -15,7 +15,7 @@ class ImageBatch:
     """`pictures` pictures, `truths` labelled masks of them, `asked` of which are asked about.
 
     `asked` are rows of the truths, `picture` says which picture a truth is of. `under` are the truths (rows,
-    -1 for none) under the first click of each asked one, itself first. Coordinates are pixels of the pictures.
+    -1 for none) under the first click of each asked one, itself first. Coordinates are pixels.
     """
 
     pixels: UInt8[Tensor, "pictures 3 size size"]
@@ -44,15 +44,19 @@ class ImageBatch:
 class ClipBatch:
     """What a video step is given: `clips` clips of as many frames each, and `objects` objects of them.
 
-    `clip` says which clip an object is of; the objects of a clip stand together. `known` says where the labels
-    of an object are known; an empty mask on a known frame means that it is not to be seen, and that is trained
-    only where `complete`. Every object is visible on the first frame of its clip.
+    `clip` says which clip an object is of; the objects of a clip stand together. `known` says where the
+    labels of an object are known; an empty mask on a known frame means that it is not to be seen, and that
+    is trained only where `complete`. Every object is visible on the first frame of its clip. Places are
+    those of `training.prompting.compared_places`.
     """
 
     pixels: UInt8[Tensor, "clips frames 3 size size"]
     clip: Int[Tensor, " objects"]
     masks: UInt8[Tensor, "objects frames size size"]
     known: Bool[Tensor, "objects frames"]
+    places: Float[Tensor, "objects frames p 2"]
+    inside: Bool[Tensor, "objects frames p"]
+    weights: Float[Tensor, "objects frames p"]
     complete: Bool[Tensor, " objects"]
     skipped: int = 0
     seconds: float = 0.0

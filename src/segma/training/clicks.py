@@ -37,9 +37,9 @@ def next_clicks(
 ) -> tuple[Float[Tensor, "n 2"], Int[Tensor, " n"]]:
     """The next click of every prompt: xy in pixels of the masks, and labels 1 or 0.
 
-    It falls on an error, or, where there is none, anywhere in the object. With the chance `inner` it is from the
-    inner half of the errors, else anywhere in them (SAM appendix A draws all of them so). Drawn on the CPU, so
-    that a seed means the same clicks everywhere.
+    It falls on an error, or, where there is none, anywhere in the object. With the chance `inner` it is from
+    the inner half of the errors, else anywhere in them (SAM appendix A draws all of them so). Drawn on the
+    CPU, so that a seed means the same clicks everywhere.
     """
     side, size = logits.shape[-1], masks.shape[-1]
     cell = size // side

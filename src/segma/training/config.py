@@ -110,7 +110,7 @@ class OptimConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """A run. `steps` and `minutes` both end it, whichever comes first; the schedule goes by the nearer end."""
+    """A run. `steps` and `minutes` both end it, whichever comes first; so does the schedule."""
 
     name: str
     variant: str = "sam2.1_conv_small"

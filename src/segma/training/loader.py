@@ -1,4 +1,4 @@
-"""Batches of pictures with prompts, made in processes of their own; batch number i is the same whoever makes it.
+"""Batches of pictures with prompts, made in processes of their own; batch i is the same whoever makes it.
 
 So a run that is resumed at step i goes on with the batch it would have had.
 """

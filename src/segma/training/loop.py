@@ -1,7 +1,7 @@
 """A plain loop: batch, loss, step, mean of the weights, log, validate, save; resumes where it was.
 
-Everything random in step i comes from the run's seed and i, so a run that was killed goes on with the curve it
-would have had.
+Everything random in step i comes from the run's seed and i, so a run that was killed goes on with the curve
+it would have had.
 """
 
 from __future__ import annotations

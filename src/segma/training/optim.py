@@ -61,5 +61,5 @@ class WeightMean:
 
 
 def gradient_norm(parameters: Iterable[Tensor], largest: float) -> float:
-    """The norm of the gradients before they are cut to `largest`; not finite where the step must be left out."""
+    """The norm of the gradients before they are cut to `largest`; not finite: leave the step out."""
     return float(nn.utils.clip_grad_norm_(parameters, largest))

@@ -31,7 +31,7 @@ def first_click(
 def jittered(
     mask: UInt8[ndarray, "height width"], jitter: float, random: np.random.Generator
 ) -> tuple[float, float, float, float]:
-    """x0, y0, x1, y1 around a mask (an integer is the middle of a pixel), each side moved by up to `jitter`."""
+    """x0, y0, x1, y1 around a mask (integers are middles of pixels), each side moved by up to `jitter`."""
     height, width = mask.shape
     x, y, w, h = cv2.boundingRect(mask)
     amount = random.uniform(0, jitter)
@@ -45,7 +45,7 @@ def jittered(
 def compared_places(
     mask: UInt8[ndarray, "height width"], count: int, random: np.random.Generator
 ) -> tuple[Float[ndarray, "count 2"], Bool[ndarray, " count"], Float[ndarray, " count"]]:
-    """Places xy (pixels, integers in the middle), what the mask is there, and the weight that makes them fair.
+    """Places xy (pixels, integers in the middle), what the mask is there, and weights that make them fair.
 
     Half lie in the surroundings of the object, many near its edge, the rest anywhere, so that small objects
     and thin edges count; a weighted sum over the places is an unbiased estimate of a sum over the picture.

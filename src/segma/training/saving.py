@@ -66,7 +66,8 @@ def load(folder: Path, config: TrainConfig) -> Saved | None:
         raise ModelError(
             "model.unreadable", f"{path}: no checkpoint of a run ({error}).", "Delete it to start anew."
         ) from error
-    now, then = json.loads(json.dumps(asdict(config))), saved.config
+    now, usual = as_json(config), as_json(TrainConfig(name=config.name))
+    then = _filled(saved.config, usual)  # a field that is newer than the checkpoint had its usual value
     different = [name for name in now if name not in _MAY_CHANGE and now[name] != then.get(name)]
     if different:
         raise ModelError(
@@ -75,6 +76,16 @@ def load(folder: Path, config: TrainConfig) -> Saved | None:
             "Choose another folder with -o, or the recipe and settings it was begun with.",
         )
     return saved
+
+
+def _filled(values: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:  # JSON
+    """The values, and the usual ones where there are none, at every depth."""
+    deeper = {
+        name: _filled(values[name], each)
+        for name, each in usual.items()
+        if isinstance(each, dict) and isinstance(values.get(name), dict)
+    }
+    return usual | values | deeper
 
 
 def as_json(config: TrainConfig) -> dict[str, Any]:  # JSON

@@ -1,7 +1,7 @@
 """A plain convolutional trunk for small models: what processors without matrix units run fastest.
 
 Four stages of residual 3 x 3 convolutions at strides 4, 8, 16 and 32, then a way back to the fine maps, so
-that those know what the coarse ones have seen. Dense 3 x 3 convolutions reach the arithmetic peak of a CPU, where
+that those know what the coarse ones have seen. Dense 3 x 3 convolutions reach the arithmetic peak of a CPU;
 depthwise ones and attention in windows wait for memory (docs/decisions/0016-conv-trunk.md).
 """
 

@@ -1,7 +1,7 @@
 """What a mask, a predicted IoU and a presence score cost (SAM appendix A, SAM 2 section 12).
 
-Masks are compared with the truth at places (`training.prompting.compared_places`), not on the whole map: more of
-them near edges, and as many for a small object as for a large one.
+Masks are compared with the truth at places (`training.prompting.compared_places`), not on the whole map: more
+of them near edges, and as many for a small object as for a large one.
 """
 
 from __future__ import annotations
@@ -77,8 +77,9 @@ def matched_loss(
 ) -> Float[Tensor, " n"]:
     """The loss of three candidates against the one to three truths under a click.
 
-    Each truth gets a candidate of its own, so that their sum is least. The first truth is the one that was asked
-    for: it counts fully, the others half. Candidates without a truth learn the first one with the weight `others`.
+    Each truth gets a candidate of its own, so that their sum is least. The first truth is the one that was
+    asked for: it counts fully, the others half. Candidates without a truth learn the first one with the
+    weight `others`.
     """
     importance = known.float() * torch.tensor([1.0, 0.5, 0.5], device=costs.device)
     weighted = costs * importance[:, None]
