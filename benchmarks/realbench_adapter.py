@@ -74,5 +74,5 @@ class Adapter:  # no dataclass: realbench loads this file without entering it in
         for frame in session.run(0):
             labels = np.zeros(frame.size, np.int32)
             for name, record in frame.records.items():
-                labels[record.mask] = int(name)
+                labels[record.compact.dense()] = int(name)
             yield labels

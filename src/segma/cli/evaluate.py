@@ -61,6 +61,12 @@ class Evaluating:
     dataset: Annotated[
         str | None, typer.Option("--dataset", metavar="NAME", help="The layout of DATA; found out without.")
     ] = None
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split", metavar="NAME", help="A part of DATA: val, tune, 2017/val, ...; all without."
+        ),
+    ] = None
     limit: Annotated[
         int | None,
         typer.Option("--limit", metavar="N", min=1, help="Only so many pictures or clips, evenly spaced."),
@@ -186,9 +192,13 @@ def _evaluate(
     from segma.samples import ImageSample, VideoSample
 
     evaluating.check()
+    named = {"dataset": evaluating.dataset, "split": evaluating.split}
     is_video, unread = PROTOCOLS[name].holds == "videos", ReadReport()
-    kind = VideoSample if is_video else ImageSample
-    found = labelled(data, kind, dataset=evaluating.dataset, report=unread)
+    found: list[ImageSample] | list[VideoSample] = (
+        labelled(data, VideoSample, report=unread, **named)
+        if is_video
+        else labelled(data, ImageSample, report=unread, **named)
+    )
     samples = evenly(found, evaluating.limit)
     model = LazyModel(compute, console).get()
     network = model.with_memory() if is_video else model.network

@@ -16,12 +16,11 @@ from segma.masks.mask import Mask
 from segma.media.image import picture_size, read_palette
 from segma.samples import ImageSample, ObjectSample, PictureFile, VideoSample
 
-LAYOUT = """\
-index.json                     {"images": [{"id", "objects": [{"k", "name"}], "repo"}], "videos": [{"id", "repo"}]}
-images/<id>.jpg                a photo
-masks/<id>_<k>.png             one object of it: 255, and 0 elsewhere
-videos/<id>/00000.jpg ...      a clip
-masks/<id>/00000.png ...       its objects: palette ids, 0 for none; frames may be missing"""
+LAYOUT = (
+    "index.json, images/<id>.jpg with masks/<id>_<k>.png (255 on 0), videos/<id>/00000.jpg with "
+    "masks/<id>/00000.png (palette ids)"
+)
+"""What a folder must look like, in one line."""
 
 INDEX = "index.json"
 _INSIDE = 127  # a value above it is the object
@@ -29,17 +28,17 @@ _INSIDE = 127  # a value above it is the object
 _log = logging.getLogger(__name__)
 
 
-def is_here(root: Path) -> bool:
-    """Whether a folder has this layout."""
+def matches(root: Path) -> bool:
+    """Whether a folder looks like this."""
     return (root / INDEX).is_file() and ((root / "images").is_dir() or (root / "videos").is_dir())
 
 
 def read(root: str | Path, *, report: ReadReport | None = None) -> Iterator[ImageSample | VideoSample]:
     """All photos, then all clips, in the order of the index; an object's id is its `k`, or its palette id.
 
-    `source` is what the index calls `repo`. A frame without a mask file was not annotated. What cannot be used
-    is left out and counted in `report` (in the log, where there is none). Raises InputError where there is no
-    index, FormatError where it is broken.
+    `source` is what the index calls `repo`. A frame without a mask file was not annotated. What cannot be
+    used is left out and counted in `report` (in the log, where there is none). Raises InputError where there
+    is no index, FormatError where it is broken.
     """
     folder = Path(root)
     index = _index(folder)
@@ -73,7 +72,7 @@ def _index(folder: Path) -> Document:
     try:
         return read_document(folder / INDEX)
     except InputError as error:
-        raise InputError(error.code, error.message, f"Wanted: {LAYOUT}") from error
+        raise InputError(error.code, error.message, f"Wanted: {LAYOUT}.") from error
 
 
 def _entries(index: Document, key: str) -> Iterator[tuple[str, Row]]:

@@ -5,7 +5,8 @@ that any process can read any of them later, in any order.
 
 An `index.json` in the folder, or in the one above, tells of each source what is loose and what is kept for
 tuning: a list of objects with `source`, `loose` (text or null) and `tune` (true, false, or a list of the
-`ident`s that are kept).
+`ident`s that are kept). Where it has `shards` too, a list of objects with `file`, those are not opened
+for a part that has nothing of the source.
 """
 
 from __future__ import annotations
@@ -27,14 +28,15 @@ from segma.formats.document import Row, placed, read_list
 from segma.media.image import SUFFIXES, not_found
 from segma.samples import ImageSample, PictureFile, VideoSample
 
-LAYOUT = """\
-A shard x.tar, or a folder with such files in it or deeper; index.json beside or above them, if there is one.
-  photos: <key>.webp (or .jpg, .png, ...) and <key>.json =
-    {"source", "width", "height", "objects": [{"name", "segmentation": {"size": [h, w], "counts": "..."}}]}
-  clips: <key>.<number>.webp for each frame and <key>.json =
-    {"source", "ident", "width", "height", "fps", "names": {"1": "cat"},
-     "sentences": [{"obj": [1], "text": "..."}],
-     "masks": [null or {"1": {"size": [h, w], "counts": "..."}} for each frame]}"""
+LAYOUT = (
+    "x.tar, or a folder with such files at any depth, and index.json beside or above them if there is one; "
+    'a photo is <key>.webp (.jpg, .png, ...) and <key>.json = {"source", "width", "height", "objects": '
+    '[{"name", "segmentation": {"size": [h, w], "counts": "..."}}]}; a clip is <key>.<number>.webp of '
+    'each frame and <key>.json = {"source", "ident", "width", "height", "fps", "names": {"1": "cat"}, '
+    '"sentences": [{"obj": [1], "text": "..."}], '
+    '"masks": [null or {"1": {"size": [h, w], "counts": "..."}} of each frame]}'
+)
+"""What a folder must look like, in one line."""
 
 Part = Literal["all", "train", "tune"]
 
@@ -48,11 +50,12 @@ _log = logging.getLogger(__name__)
 class SourceRow:
     """What an index says of a source: what is loose in it ("" for nothing), and which part is for tuning.
 
-    `tune` is all of it, nothing of it, or the samples of these names.
+    `tune` is all of it, nothing of it, or the samples of these names; `files` are its shards, where known.
     """
 
     loose: str = ""
     tune: bool | frozenset[str] = False
+    files: tuple[str, ...] = ()
 
     def keeps(self, ident: str) -> bool:
         """Whether the sample of this name is kept for tuning."""
@@ -92,8 +95,13 @@ def find_shards(root: Path) -> list[Path]:
         raise not_found(root)
     found = sorted(path for path in root.rglob("*.tar") if path.is_file())
     if not found:
-        raise InputError("input.not_found", f"{root}: no shards (*.tar) there.", f"Wanted: {LAYOUT}")
+        raise InputError("input.not_found", f"{root}: no shards (*.tar) there.", f"Wanted: {LAYOUT}.")
     return found
+
+
+def matches(root: Path) -> bool:
+    """Whether this is a shard, or a folder with some in it or one folder deeper."""
+    return root.suffix.lower() == ".tar" or any(next(root.glob(at), None) for at in ("*.tar", "*/*.tar"))
 
 
 def read_index(root: Path) -> Mapping[str, SourceRow]:
@@ -120,7 +128,9 @@ def _index(path: Path) -> dict[str, SourceRow] | None:
             return None
         with placed(lambda number=number: f"{path.name} entry {number}"):
             found[str(row["source"])] = SourceRow(
-                loose=str(row.get("loose") or ""), tune=_tune(row.get("tune"))
+                loose=str(row.get("loose") or ""),
+                tune=_tune(row.get("tune")),
+                files=tuple(str(shard["file"]) for shard in row.get("shards") or ()),
             )
     return found
 
@@ -137,7 +147,15 @@ def _samples(
     root: Path, shards: list[Path], index: Mapping[str, SourceRow], part: Part, report: ReadReport | None
 ) -> Iterator[ImageSample | VideoSample]:
     counted = ReadReport() if report is None else report
+    other = tuple(
+        f"/{file}"
+        for row in index.values()
+        for file in row.files
+        if part != "all" and isinstance(row.tune, bool) and row.tune != (part == "tune")
+    )
     for shard in shards:
+        if shard.resolve().as_posix().endswith(other):
+            continue
         name = shard.relative_to(root).as_posix() if shard != root else shard.name
         yield from _shard_samples(shard, name, index, part, counted)
     if report is None and counted.skipped:

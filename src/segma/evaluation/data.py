@@ -2,49 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeVar
 
-from segma.datasets import promptbench, webdataset
+from segma.datasets import catalog
 from segma.datasets.report import ReadReport
 from segma.errors import InputError
-from segma.media.image import not_found
 from segma.samples import ImageSample, VideoSample
 
 _Sample = TypeVar("_Sample", ImageSample, VideoSample)
 
-_READERS: Mapping[str, Callable[..., Iterable[ImageSample | VideoSample]]] = MappingProxyType(
-    {"promptbench": promptbench.read, "webdataset": webdataset.read}
-)
-
 
 def labelled(
-    path: Path, kind: type[_Sample], *, dataset: str | None = None, report: ReadReport | None = None
+    path: Path,
+    kind: type[_Sample],
+    *,
+    dataset: str | None = None,
+    split: str | None = None,
+    report: ReadReport | None = None,
 ) -> list[_Sample]:
     """The samples of a kind (pictures or clips) that have objects; their pixels are not read.
 
-    `dataset` is the name of the layout, which is found out without. What the reader skips is counted in
-    `report`. Raises InputError where there is nothing of the kind, FormatError for broken labels.
+    `dataset` is a row of `datasets.catalog`, which is found out without; `split` is a part of it, by the name
+    that its reader has for it. What the reader skips is counted in `report`. Raises InputError where there is
+    nothing of the kind, FormatError for broken labels.
     """
-    if not path.exists():
-        raise not_found(path)
+    name = catalog.detect(path) if dataset is None else dataset
     report = ReadReport() if report is None else report
-    found: list[Any] = list(_reader(path, dataset)(path, report=report))  # of both kinds
+    options = {} if split is None else {_split_option(name): split}
+    found: list[Any] = list(catalog.read(name, path, report=report, **options))  # of both kinds
     chosen = [each for each in found if isinstance(each, kind) and each.objects]
     if not chosen:
         what = "pictures" if kind is ImageSample else "clips"
-        hint = report.summary() if report.skipped else "Name another folder, or its layout with --dataset."
+        hint = report.summary() if report.skipped else "Name another folder, or its layout."
         raise InputError("input.not_found", f"{path}: there are no {what} with masks in it.", hint)
     return chosen
 
 
-def _reader(path: Path, dataset: str | None) -> Callable[..., Iterable[ImageSample | VideoSample]]:
-    if dataset is None:
-        dataset = "promptbench" if promptbench.is_here(path) else "webdataset"
-    if dataset not in _READERS:
-        raise InputError(
-            "input.value", f'There is no layout "{dataset}".', f"Layouts: {', '.join(_READERS)}."
-        )
-    return _READERS[dataset]
+def _split_option(name: str) -> str:
+    """What a reader calls its splits. Raises InputError for one that has none."""
+    known = signature(import_module(catalog.entry(name).module).read).parameters
+    for option in ("split", "part"):
+        if option in known:
+            return option
+    raise InputError("input.value", f"A data set of the layout {name} has no splits.")

@@ -1,4 +1,4 @@
-"""What an evaluation found: a row for each object, means with intervals for each part, as a table and as JSON.
+"""What an evaluation found: rows of objects, means with intervals by part, as a table and as JSON.
 
 Invariants: a measure that an object does not have (clicks that were not counted, say) is missing in its row,
 never a number; every mean says over how many rows it is.
@@ -63,7 +63,7 @@ class Row:
 
     @property
     def size_class(self) -> str:
-        """ "small", "medium" or "large"."""
+        """The name of its class in `SIZE_CLASSES`."""
         return next(name for name, low, high in SIZE_CLASSES if low <= self.area < high)
 
     def to_dict(self) -> dict[str, Any]:  # JSON
@@ -81,7 +81,7 @@ class Column:
 
     measure: str
     heading: str
-    scale: float = 100.0
+    scale: float | int = 100
     digits: int = 1
     interval: bool = False
 

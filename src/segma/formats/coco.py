@@ -50,7 +50,8 @@ def read(path: str | Path, *, skip: Skip | None = None) -> list[ImageSample]:
     """The images of a COCO file with their objects.
 
     Annotations without a segmentation (boxes, key points) are left out with a warning in the log, and with
-    `skip` those that are broken too, each of which is told to it. Raises FormatError, or InputError `input.outside` for a file name that leaves its folder.
+    `skip` those that are broken too, each of which is told to it. Raises FormatError, or InputError
+    `input.outside` for a file name that leaves its folder.
     """
     document = read_document(path)
     images = _read_images(document)

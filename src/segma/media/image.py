@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int32, UInt8
 from numpy import ndarray
 from PIL import ExifTags, Image, ImageOps
 
@@ -128,6 +128,18 @@ def read_palette(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> UInt8[nda
         if image.mode not in ("P", "L", "1"):
             raise InputError("input.unreadable", f"{name}: holds colours ({image.mode}), not one id a pixel.")
         return np.array(image, np.uint8)
+
+
+def read_ids(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Int32[ndarray, "height width"]:
+    """The raw values of a PNG of masks; of a colour 65536 R + 256 G + B. Raises InputError."""
+    data, name = _stream(path, False)
+    with data:
+        image = _open(data, name)
+        _check_size(image.size, name, max_pixels)
+        _load(image, name)
+        if image.mode in ("P", "L", "1", "I") or image.mode.startswith("I;"):
+            return np.array(image).astype(np.int32)
+        return _channels(image).astype(np.int32) @ np.array([65536, 256, 1], np.int32)
 
 
 def picture_size(path: str | Path, *, upright: bool = False) -> tuple[int, int]:

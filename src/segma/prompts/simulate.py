@@ -1,4 +1,4 @@
-"""What a person would click or draw who knows the true mask: first clicks, corrections, boxes (numpy, OpenCV).
+"""What a person who knows the true mask would click or draw: clicks, corrections, boxes (numpy, OpenCV).
 
 Corrections follow the interactive benchmarks: a click in the middle of the worst error. Coordinates are
 image pixels, x first; an integer is the middle of that pixel.
@@ -34,7 +34,7 @@ class Click:
 
 
 def deepest_point(region: Bool[ndarray, "height width"]) -> tuple[int, int]:
-    """x and y of the pixel farthest from what is outside the region; of several the first in reading order.
+    """The pixel (x, y) farthest from what is outside the region; of several the first in reading order.
 
     The image's own edge counts as outside. Raises InputError for a region without a pixel.
     """
@@ -98,7 +98,7 @@ def jittered_box(
 
 
 def box_prompt(edges: Sequence[float | int]) -> Box:
-    """A box by the edges of its pixels (x1 and y1 exclusive) as a prompt, where an integer is a pixel's middle.
+    """A box by the edges of its pixels (x1, y1 exclusive) as a prompt, where an integer is a pixel's middle.
 
     The tight box of a mask becomes that of its outermost pixels, as SAM's own boxes are.
     """

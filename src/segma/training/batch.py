@@ -32,6 +32,8 @@ class ImageBatch:
     loose: Bool[Tensor, " asked"]
     skipped: int = 0
     """Pictures that could not be read, or held nothing to ask about."""
+    unreadable: int = 0
+    """How many of them could not be read."""
     seconds: float = 0.0
     """Time it took to make."""
 
@@ -59,6 +61,7 @@ class ClipBatch:
     weights: Float[Tensor, "objects frames p"]
     complete: Bool[Tensor, " objects"]
     skipped: int = 0
+    unreadable: int = 0
     seconds: float = 0.0
 
     def to(self, device: torch.device) -> ClipBatch:

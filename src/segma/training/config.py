@@ -114,9 +114,11 @@ class TrainConfig:
 
     name: str
     variant: str = "sam2.1_conv_small"
-    """A row of the model's VARIANTS, or a weights file to start from (`start`)."""
+    """A row of the model's VARIANTS, for a network that starts with random weights."""
     start: str = ""
+    """A name of `models.catalog`, or a weights file, to start from instead."""
     image_size: int = 256
+    """Side of the training pictures, and of the network's input; 0 for that of the weights."""
     data: tuple[str, ...] = ()
     """Folders with data, in any layout of `datasets.catalog`."""
     part: str = "train"
@@ -128,6 +130,7 @@ class TrainConfig:
     seed: int = 0
     workers: int = 1
     precision: str = "auto"
+    """What the step computes in: auto, fp32 or bf16; weights and optimizer are float32 always."""
     drop_path: float = 0.0
     save_minutes: float = 3.0
     validate_minutes: float = 15.0
@@ -139,5 +142,9 @@ class TrainConfig:
     """Share of steps on clips; the others are on pictures."""
     frozen: tuple[str, ...] = ()
     """Beginnings of the names of weights that stay as they are."""
+    blend: float = 1.0
+    """Share of the trained weights in those that are saved; the rest are what the run started from."""
+    held_out: float = 0.1
+    """Share of the pictures that is kept for measuring, of data that do not say which to keep."""
     losses: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)

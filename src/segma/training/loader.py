@@ -5,17 +5,19 @@ So a run that is resumed at step i goes on with the batch it would have had.
 
 from __future__ import annotations
 
+import signal
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from segma.errors import SegmaError
+from segma.errors import InputError, SegmaError
 from segma.media.image import read_picture
 from segma.samples import ImageSample
 from segma.training.augment import Labelled, crop_window, mirrored, mosaic, recoloured, take
@@ -32,6 +34,8 @@ from segma.training.prompting import (
 # Masks that agree more than this are one truth for a click.
 _SAME = 0.85
 _TRIES = 20
+
+_Batch = TypeVar("_Batch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,36 +75,42 @@ class ImageBatches(Dataset[ImageBatch]):
         return self.config.steps * self.config.optim.accumulate
 
     def __getitem__(self, index: int) -> ImageBatch:
-        """The batch, made from the run's seed and its number."""
+        """The batch, made from the run's seed and its number. Raises InputError where none can be made."""
         started = time.perf_counter()
         random = np.random.default_rng((self.config.seed, index))
         parts: list[_Asked] = []
-        skipped = 0
+        skipped = unreadable = 0
         while len(parts) < self.config.batch:
-            part = self._picture(random)
-            if part is None:
-                skipped += 1
-                if skipped > _TRIES * self.config.batch:
-                    raise ValueError("hardly any picture can be read, or has an object to ask about")
+            try:
+                part = self._picture(random)
+            except (SegmaError, OSError):
+                part, unreadable = None, unreadable + 1
+            if part is not None:
+                parts.append(part)
                 continue
-            parts.append(part)
-        return _joined(parts, skipped, time.perf_counter() - started)
+            skipped += 1
+            if skipped > _TRIES * self.config.batch:
+                raise InputError(
+                    "input.unreadable", "Hardly any picture can be read, or has an object to ask about."
+                )
+        batch = _joined(parts, skipped, time.perf_counter() - started)
+        return replace(batch, unreadable=unreadable)
 
     def _picture(self, random: np.random.Generator) -> _Asked | None:
-        """One training picture with its prompts, or None where there is nothing to ask about."""
+        """One training picture with its prompts, or None where there is nothing to ask about.
+
+        Raises InputError, or OSError, where it cannot be read.
+        """
         config = self.config
-        try:
-            if random.random() < config.crop.mosaic:
-                half = config.image_size // 2
-                quarters = [self._part(random, half, mosaic_part=True) for _ in range(4)]
-                labelled = mosaic(quarters, config.image_size)
-                loose = False
-            else:
-                sample = self.pool.draw(random)
-                labelled = self._part(random, config.image_size, sample=sample)
-                loose = bool(sample.loose)
-        except (SegmaError, OSError):
-            return None
+        if random.random() < config.crop.mosaic:
+            half = config.image_size // 2
+            quarters = [self._part(random, half, mosaic_part=True) for _ in range(4)]
+            labelled = mosaic(quarters, config.image_size)
+            loose = False
+        else:
+            sample = self.pool.draw(random)
+            labelled = self._part(random, config.image_size, sample=sample)
+            loose = bool(sample.loose)
         image = recoloured(labelled.image, config.crop, random)
         labelled = Labelled(image, labelled.masks, labelled.keys)
         chosen = chosen_objects(labelled.masks, config.prompts, random)
@@ -246,21 +256,45 @@ def _joined(parts: list[_Asked], skipped: int, seconds: float) -> ImageBatch:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Carried(Dataset[Any]):
+    """Another data set, whose errors are carried out of a worker: torch would make other errors of them."""
+
+    dataset: Dataset[Any]
+
+    def __getitem__(self, index: int) -> Any:  # whatever the data set makes
+        """The item, or the error instead of it."""
+        try:
+            return self.dataset[index]
+        except SegmaError as error:
+            return error
+
+
+def made_ahead(dataset: Dataset[_Batch], numbers: range, workers: int) -> Iterator[_Batch]:
+    """The batches of these numbers, made ahead by so many processes (0: by this one). Raises InputError."""
+    loader = DataLoader(
+        Carried(dataset),
+        batch_size=None,
+        sampler=numbers,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_prepare_worker,
+    )
+    for batch in loader:
+        if isinstance(batch, SegmaError):
+            raise batch
+        yield batch
+
+
 def batches(pool: Pool, config: TrainConfig, first: int = 0) -> Iterator[ImageBatch]:
     """The run's batches from number `first` on, made ahead by `config.workers` processes."""
     dataset = ImageBatches(pool, config)
-    loader = DataLoader(
-        dataset,
-        batch_size=None,
-        sampler=range(first, len(dataset)),
-        num_workers=config.workers,
-        prefetch_factor=4 if config.workers else None,
-        worker_init_fn=_one_thread,
-    )
-    yield from loader
+    return made_ahead(dataset, range(first, len(dataset)), config.workers)
 
 
-def _one_thread(_: int) -> None:
-    """A worker leaves the other cores to the step."""
+def _prepare_worker(_: int) -> None:
+    """A worker leaves the other cores to the step, and stops when the run stops it, not at Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

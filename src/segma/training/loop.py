@@ -18,14 +18,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from segma.errors import ModelError
+from segma.errors import Cancelled, ModelError
+from segma.media.files import explained_errors
 from segma.training import saving
-from segma.training.batch import ImageBatch
+from segma.training.batch import ClipBatch, ImageBatch
+from segma.training.board import Board
 from segma.training.config import TrainConfig
 from segma.training.optim import WeightMean, adamw, gradient_norm, learning_rate
 from segma.training.steps.images import StepResult
 
 _log = logging.getLogger(__name__)
+_LOG = "log.jsonl"
 # Steps in a row without a finite loss after which a run gives up.
 _LOST = 20
 
@@ -49,11 +52,17 @@ class Progress:
     """Share of the time in which the step waited for data."""
     seconds_left: float
     numbers: dict[str, float]
+    unreadable: int = 0
+    """Pictures that could not be read since this session of the run began, as often as they were met."""
 
 
 @dataclass(slots=True)
 class Run:
-    """A run in a folder: `checkpoint.pt`, `log.jsonl`, `config.json`. `module` is trained in place."""
+    """A run in a folder: `checkpoint.pt`, `log.jsonl`, `config.json`. `module` is trained in place.
+
+    `stop` is asked after each step; `done`, `seconds` (both over all sessions) and `unreadable` tell
+    afterwards what was.
+    """
 
     config: TrainConfig
     module: nn.Module
@@ -63,21 +72,36 @@ class Run:
     validate: Validate | None = None
     on_progress: Callable[[Progress], None] | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    stop: Callable[[], bool] | None = None
     scores: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])  # JSON
     mean: WeightMean = field(init=False)
+    board: Board = field(init=False)
+    done: int = field(init=False, default=0)
+    seconds: float = field(init=False, default=0.0)
+    unreadable: int = field(init=False, default=0)
+    left_out: int = field(init=False, default=0)
+    """Steps whose loss or gradient was not finite, in this session."""
 
     def train(self) -> WeightMean:
         """Train to the end of the config's steps or minutes, and return the mean of the weights.
 
-        Raises StoreError where a checkpoint cannot be written, ModelError where the loss is lost for good.
+        Raises StoreError where a checkpoint cannot be written, ModelError where the loss is lost for good,
+        Cancelled, with the checkpoint saved, where it was stopped.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with explained_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         optimizer = adamw(self.module, self.config.optim)
         self.mean = WeightMean(self.module, self.config.optim.ema)
         first, before = self._resume(optimizer)
         text = json.dumps(saving.as_json(self.config), indent=1)
-        (self.folder / "config.json").write_text(text + "\n")
-        self._loop(optimizer, first, before)
+        with explained_errors(self.folder / "config.json"):
+            (self.folder / "config.json").write_text(text + "\n")
+            _cut_log(self.folder / _LOG, first)
+        self.board = Board(self.folder, first)
+        try:
+            self._loop(optimizer, first, before)
+        finally:
+            self.board.close()
         return self.mean
 
     def _resume(self, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
@@ -86,8 +110,9 @@ class Run:
             return 0, 0.0
         self.module.load_state_dict(saved.states["model"])
         optimizer.load_state_dict(saved.states["optimizer"])
-        self.mean.state = saved.states["mean"]
-        self.mean.updates = saved.step
+        for name, value in saved.states["mean"].items():
+            self.mean.state[name].copy_(value)
+        self.mean.updates = saved.states.get("updates", saved.step)
         self.scores = saved.scores
         _log.info("resumed at step %d", saved.step)
         return saved.step, saved.seconds
@@ -99,7 +124,8 @@ class Run:
         window: list[tuple[float, dict[str, float]]] = []
         lost = 0
         step = first
-        while step < config.steps and not clock.over(config.minutes):
+        stopped = False
+        while step < config.steps and not clock.over(config.minutes) and not stopped:
             rate = learning_rate(config.optim, step, self._share_done(step, clock.seconds))
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -118,11 +144,16 @@ class Run:
                 self._save(optimizer, step, clock.seconds)
             if self.validate and clock.due("validate", config.validate_minutes * 60):
                 self._score(step, clock)
+            stopped = self.stop is not None and self.stop()
         if window:
             self._report(step, clock, window, 0.0)
-        if self.validate and (not self.scores or self.scores[-1]["step"] != step):
+        is_new = not self.scores or self.scores[-1]["step"] != step
+        if self.validate and is_new and not stopped:
             self._score(step, clock)
         self._save(optimizer, step, clock.seconds)
+        self.done, self.seconds = step, clock.seconds
+        if stopped:
+            raise Cancelled(f"Stopped after step {step}; {saving.NAME} is saved.")
 
     def _one(
         self, optimizer: torch.optim.Optimizer, source: Iterator[Any], step: int, clock: _Clock
@@ -133,8 +164,9 @@ class Run:
         total, numbers = 0.0, {}
         for part in range(self.config.optim.accumulate):
             with clock.waiting():
-                batch: ImageBatch = next(source)
+                batch: ImageBatch | ClipBatch = next(source)
             clock.samples += len(batch.pixels)
+            self.unreadable += batch.unreadable
             generator = torch.Generator().manual_seed(hash((self.config.seed, step, part)) % 2**31)
             torch.manual_seed(generator.initial_seed())  # drop path
             result = self.step(self.module, batch.to(self.device), generator)
@@ -145,6 +177,8 @@ class Run:
         if math.isfinite(total) and math.isfinite(norm):
             optimizer.step()
             self.mean.update(self.module)
+        else:
+            self.left_out += 1
         return total, numbers | {"gradient": norm}
 
     def _share_done(self, step: int, seconds: float) -> float:
@@ -166,10 +200,13 @@ class Run:
             loading_share=clock.waited / max(1e-9, clock.seconds - clock.before),
             seconds_left=clock.seconds * (1 - done) / max(done, 1e-9),
             numbers=means,
+            unreadable=self.unreadable,
         )
+        self.board.add(step, means | {"loss": progress.loss, "lr": rate})
         self._write({"step": step, "seconds": round(clock.seconds, 1), "loss": round(progress.loss, 5),
                      "lr": rate, "per_second": round(progress.samples_per_second, 3),
-                     "loading": round(progress.loading_share, 4)}
+                     "loading": round(progress.loading_share, 4), "unreadable": self.unreadable,
+                     "left_out": self.left_out}
                     | {name: round(value, 4) for name, value in means.items()})  # fmt: skip
         if self.on_progress:
             self.on_progress(progress)
@@ -184,12 +221,14 @@ class Run:
             found = self.validate(self.module)
             self.module.load_state_dict(own)
         self.scores.append({"step": step, "seconds": round(clock.seconds, 1)} | found)
+        self.board.add(step, {f"validation/{name}": value for name, value in found.items()})
         self._write({"validation": self.scores[-1]})
 
     def _save(self, optimizer: torch.optim.Optimizer, step: int, seconds: float) -> None:
         states = {
             "model": self.module.state_dict(),
             "mean": self.mean.state,
+            "updates": self.mean.updates,
             "optimizer": optimizer.state_dict(),
         }
         saving.save(
@@ -197,7 +236,8 @@ class Run:
         )
 
     def _write(self, line: dict[str, Any]) -> None:  # JSON
-        with (self.folder / "log.jsonl").open("a") as stream:
+        path = self.folder / _LOG
+        with explained_errors(path), path.open("a") as stream:
             stream.write(json.dumps(line) + "\n")
 
 
@@ -249,6 +289,21 @@ class _Span:
 
     def __exit__(self, *_: object) -> None:
         self._done(time.perf_counter() - self._started)
+
+
+def _cut_log(path: Path, step: int) -> None:
+    """Leave out what a killed session said of steps that are done again. Raises OSError."""
+    if not path.exists():
+        return
+    kept: list[str] = []
+    for line in path.read_text().splitlines():
+        try:
+            row: dict[str, Any] = json.loads(line)  # JSON
+        except ValueError:  # cut off by a kill
+            continue
+        if row.get("validation", row).get("step", 0) <= step:
+            kept.append(line + "\n")
+    path.write_text("".join(kept))
 
 
 def _mean(values: list[float]) -> float:

@@ -9,8 +9,9 @@ from numpy import ndarray
 
 from segma.training.config import PromptConfig
 
-# Of the compared places: in the grown box of the object, near its edge; the rest anywhere.
-_IN_BOX, _NEAR_EDGE = 0.5, 0.3
+# Of the compared places: in the grown box of the object, near its edge; the rest anywhere. With fewer far ones
+# a click's answer runs out into the picture, and dice alone hardly calls it back.
+_IN_BOX, _NEAR_EDGE = 0.35, 0.25
 
 
 def first_click(
@@ -47,8 +48,8 @@ def compared_places(
 ) -> tuple[Float[ndarray, "count 2"], Bool[ndarray, " count"], Float[ndarray, " count"]]:
     """Places xy (pixels, integers in the middle), what the mask is there, and weights that make them fair.
 
-    Half lie in the surroundings of the object, many near its edge, the rest anywhere, so that small objects
-    and thin edges count; a weighted sum over the places is an unbiased estimate of a sum over the picture.
+    A third lies in the surroundings of the object, many near its edge, the rest anywhere, so that small
+    objects and thin edges count; a weighted sum over the places is an unbiased estimate of a sum over the picture.
     """
     height, width = mask.shape
     x, y, w, h = cv2.boundingRect(mask)

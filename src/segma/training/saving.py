@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from segma.errors import ModelError, StoreError
 from segma.training.config import TrainConfig
 
 NAME = "checkpoint.pt"
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # Fields that may differ between the run that saved and the one that goes on.
 _MAY_CHANGE = frozenset(
     {"minutes", "workers", "save_minutes", "validate_minutes", "validate_objects", "data"}
@@ -31,16 +34,23 @@ class Saved:
 
 
 def save(folder: Path, saved: Saved) -> Path:
-    """Write the checkpoint beside its place, then move it there. Raises StoreError disk.full."""
+    """Write the checkpoint beside its place, then move it there.
+
+    Raises StoreError disk.full or disk.unwritable; the one that was there stays.
+    """
     path, draft = folder / NAME, folder / (NAME + ".part")
     try:
         with draft.open("wb") as stream:
             torch.save(asdict_shallow(saved), stream)
+            stream.flush()
+            os.fsync(stream.fileno())
         draft.replace(path)
     except (OSError, RuntimeError) as error:
         draft.unlink(missing_ok=True)
+        # torch tells of a full disk in an error of its own, without a number
+        is_full = getattr(error, "errno", errno.ENOSPC) in _FULL
         raise StoreError(
-            "disk.full",
+            "disk.full" if is_full else "disk.unwritable",
             f"{path.name}: the checkpoint cannot be written ({error}).",
             "The last good one is still there; make room and start the same command again.",
         ) from error

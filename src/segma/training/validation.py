@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,12 +10,16 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from numpy import ndarray
 
+from segma.errors import InputError
 from segma.media.image import read_picture
 from segma.models.interfaces import Promptable
 from segma.prompts.simulate import Click, box_prompt, first_click, jittered_box, key_generator, next_click
 from segma.results import MaskRecord
+from segma.runtime import Runtime
 from segma.samples import ImageSample
 from segma.tasks.segment import ImageSession
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ def questions(samples: Sequence[ImageSample], count: int, seed: int = 0) -> list
     """About `count` objects of pictures drawn evenly from the sources, at most three of a picture."""
     random = np.random.default_rng(seed)
     by_source: dict[str, list[ImageSample]] = {}
-    for index in random.permutation(len(samples)):
+    for index in random.permutation(len(samples)).tolist():
         by_source.setdefault(samples[index].source, []).append(samples[index])
     found: list[Question] = []
     asked = 0
@@ -47,17 +52,30 @@ def questions(samples: Sequence[ImageSample], count: int, seed: int = 0) -> list
     return found
 
 
-def ask(model: Promptable, asked: Sequence[Question]) -> dict[str, float]:
-    """Mean IoUs in percent: `click1`, the best candidate of it `oracle1`, `click3`, `box`."""
+def ask(model: Promptable, asked: Sequence[Question], runtime: Runtime | None = None) -> dict[str, float]:
+    """Mean IoUs in percent: `click1`, the best candidate of it `oracle1`, `click3`, `box`.
+
+    Pictures that cannot be read, or are not of the size of their masks, are left out; empty where none is
+    left.
+    """
+    runtime = Runtime() if runtime is None else runtime
     rows: list[dict[str, float]] = []
     for question in asked:
         assert question.sample.picture is not None
-        image = read_picture(question.sample.picture)
-        session = ImageSession(model, image)
+        try:
+            image = read_picture(question.sample.picture)
+        except (InputError, OSError) as error:
+            _log.warning("%s is not measured (%s)", question.sample.file_name, error)
+            continue
+        if image.shape[:2] != question.sample.size:
+            _log.warning("%s is not measured: its masks have another size", question.sample.file_name)
+            continue
+        session = ImageSession(model, image, runtime)
         for index in question.objects:
             truth = question.sample.objects[index].mask.dense()
             rows.append(_object(session, truth, f"{question.sample.file_name}/{index}"))
-    return {name: round(100 * float(np.mean([row[name] for row in rows])), 2) for name in rows[0]}
+    names = rows[0] if rows else ()
+    return {name: round(100 * float(np.mean([row[name] for row in rows])), 2) for name in names}
 
 
 def _object(session: ImageSession, truth: Bool[ndarray, "height width"], key: str) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
@@ -24,7 +24,7 @@ class Part:
 
     name: str
     shape: Shape | None
-    pose: Pose = Pose()
+    pose: Pose = field(default_factory=Pose)
     parent: int = 0
     role: str = "body"
     swing: float = 0.0

@@ -180,7 +180,7 @@ class Background:
         return self.motion[frame if len(self.motion) > 1 else 0]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class View:
     """Where the camera looks on one frame: its centre in the scene, how much it magnifies, how it is rolled."""
 

@@ -39,7 +39,7 @@ def boundary_f(
     reach = int(tolerance) if tolerance >= 1 else math.ceil(tolerance * math.hypot(*truth.shape))
     precision = np.count_nonzero(ours & _near(theirs, reach)) / num_ours
     recall = np.count_nonzero(theirs & _near(ours, reach)) / num_theirs
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
 
 
 def _near(line: Bool[ndarray, "height width"], reach: int) -> Bool[ndarray, "height width"]:

@@ -14,7 +14,7 @@ def expected_calibration_error(
     measured: Sequence[float | int] | Float[ndarray, " n"],
     bins: int = 10,
 ) -> float:
-    """The mean distance between predicted and measured means, over bins of predicted quality (Guo et al. 2017).
+    """The mean distance of predicted from measured means, over bins of predicted quality (Guo et al. 2017).
 
     Bins are equal parts of 0 to 1, weighted by what falls into them; predictions outside count at the ends.
     0 is perfect. NaN without any pair.

@@ -14,4 +14,4 @@ def iou(prediction: Bool[ndarray, "height width"], truth: Bool[ndarray, "height 
     0.3333333333333333
     """
     either = np.count_nonzero(prediction | truth)
-    return np.count_nonzero(prediction & truth) / either if either else 1.0
+    return float(np.count_nonzero(prediction & truth) / either) if either else 1.0

@@ -37,7 +37,7 @@ COLUMNS = (
 class BoxesConfig:
     """`jitter` is how far a side is moved at most, as a share of the box; "double" moves it twice as far."""
 
-    jitter: float = 0.05
+    jitter: float | int = 0.05
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ def run(
     )
 
 
-def jittered(asked: Asked, amount: float) -> Box:
+def jittered(asked: Asked, amount: float | int) -> Box:
     """The box of an object with its sides off; it follows from the object's key."""
     return box_prompt(jittered_box(asked.truth, key_generator(asked.key), amount))
 
@@ -101,7 +101,7 @@ def _row(asked: Asked, config: BoxesConfig) -> Row:
     record = answer_box(asked, box)
     values = box_values(asked, record)
     others = {
-        "iou_tight": answer_box(asked, jittered(asked, 0.0)),
+        "iou_tight": answer_box(asked, jittered(asked, 0)),
         "iou_double": answer_box(asked, jittered(asked, 2 * config.jitter)),
         "iou_again": answer_box(asked, box, previous=record),
     }

@@ -59,9 +59,9 @@ class ClicksConfig:
     """
 
     clicks: int = 20
-    targets: tuple[float, ...] = (0.85, 0.90)
+    targets: tuple[float | int, ...] = (0.85, 0.90)
     rule: Rule = "area"
-    jitter: float = 0.05
+    jitter: float | int = 0.05
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -1,7 +1,8 @@
 """How many of the labelled objects everything mode finds, with at most so many masks a picture.
 
 Masks are ranked by the mean of predicted IoU and stability, as for object proposals in SAM section 14. An
-object counts as found where one of the first masks overlaps it enough; masks of what nobody labelled cost nothing.
+object counts as found where one of the first masks overlaps it enough; masks of what nobody labelled cost
+nothing.
 """
 
 from __future__ import annotations

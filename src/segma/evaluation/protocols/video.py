@@ -18,6 +18,7 @@ from segma.evaluation.protocols.asking import Clicked, OnProgress, click_until
 from segma.evaluation.report import Case, Column, Report, Row, parts_of
 from segma.masks.mask import Mask
 from segma.media.picture_source import PictureSource
+from segma.media.source import FrameSource, open_source
 from segma.models.interfaces import WithMemory
 from segma.prompts.types import FramePrompt, Points
 from segma.results import TrackFrame
@@ -109,7 +110,7 @@ def run(
             for at, mode in enumerate(config.modes):
                 clip = _Clip(network, sample, source, runtime, config.tracking)
                 rows += clip.rows(mode)
-                seconds.append(clip.seconds / max(1, source.num_frames))
+                seconds.append(clip.seconds / max(1, sample.num_frames))
                 if on_progress is not None:
                     on_progress(number * len(config.modes) + at + 1, total)
         except InputError as error:
@@ -139,7 +140,7 @@ class _Clip:
 
     network: WithMemory
     sample: VideoSample
-    source: PictureSource
+    source: FrameSource
     runtime: Runtime
     tracking: TrackConfig
     seconds: float = 0.0
@@ -214,7 +215,7 @@ class _Clip:
 
     def _case(self, start: _Start, found: _Followed) -> Case | None:
         """The frame of the lowest score."""
-        if found.worst is None:
+        if found.worst is None or not self.sample.pictures:
             return None
         score, answer = found.worst
         return Case(
@@ -236,8 +237,15 @@ def _score(found: _Followed, frame: TrackFrame, start: _Start) -> None:
         found.worst = (score, answer)
 
 
-def _source(sample: VideoSample) -> PictureSource:
+def _source(sample: VideoSample) -> FrameSource:
     """The frames of a clip. Raises InputError where the data set does not say where they are."""
+    file = sample.attributes.get("video")  # of SA-V
+    if isinstance(file, str) and not sample.pictures:
+        source = open_source(file)
+        if source.size != sample.size:
+            found, said = f"{source.size[1]}x{source.size[0]}", f"{sample.size[1]}x{sample.size[0]}"
+            raise InputError("input.unreadable", f"the video is {found}, its masks {said}.")
+        return source
     if len(sample.pictures) != sample.num_frames:
         raise InputError(
             "input.unreadable", f"there are pictures of {len(sample.pictures)} of {sample.num_frames} frames."
