@@ -1,4 +1,4 @@
-"""A folder of pictures of plain shapes with their masks beside them, and a network small enough to learn them."""
+"""A folder of pictures of plain shapes with their masks, and a network small enough to learn them."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from segma.cli.console import Console
 from segma.cli.exits import DONE, SOME_FAILED
 from segma.cli.output import Overwrite
 from segma.cli.progress import Bar
-from segma.errors import InputError
+from segma.errors import FormatError, InputError
 
 if TYPE_CHECKING:
     from segma.evaluation.report import Report
@@ -26,6 +26,7 @@ app = typer.Typer(
     no_args_is_help=True,
     help="How good a model is on labelled pictures or clips.",
 )
+_SHEETS = (".png", ".jpg", ".jpeg", ".webp")
 
 Data = Annotated[
     Path, typer.Argument(metavar="DATA", help="A folder (or file) with pictures or clips and their masks.")
@@ -88,9 +89,16 @@ class Evaluating:
     overwrite: Overwrite = False
 
     def check(self) -> None:
-        """Raises InputError where an output is in the way, before any work is done."""
+        """Raises InputError where an output is in the way, FormatError for a sheet of no picture's name.
+
+        All of that before any work is done.
+        """
         from segma.media.files import check_free
 
+        if self.worst is not None and self.worst.suffix.lower() not in _SHEETS:
+            raise FormatError(
+                "format.unknown", f"{self.worst.name}: no picture's name.", f"Known: {' '.join(_SHEETS)}."
+            )
         for path in (self.output, self.worst):
             if path is not None:
                 check_free(path, overwrite=self.overwrite)

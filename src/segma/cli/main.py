@@ -42,6 +42,9 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
             help="An object alone: with alpha, a colour, blur or a picture behind it.",
         ),
         "eval": Verb(module="segma.cli.evaluate", help="How good a model is on labelled pictures or clips."),
+        "train": Verb(
+            module="segma.cli.train", help="Train a model, or fit one to a folder of your labelled pictures."
+        ),
         "model": Verb(module="segma.cli.model", help="List, explain, check and convert models."),
         "bench": Verb(module="segma.cli.bench", help="Speed and memory on this machine, as a table."),
         "doctor": Verb(module="segma.cli.doctor", help="What works here, and what to install."),

@@ -31,14 +31,14 @@ class Bar:
         if self._shown is not None:
             self._shown[0].stop()
 
-    def update(self, done: int, total: int | None) -> None:
-        """So many of so many; None where nobody knows how many there are."""
+    def update(self, done: int, total: int | None, note: str = "") -> None:
+        """So many of so many; None where nobody knows how many there are. `note` stands at the end."""
         if not self._is_wanted or time.monotonic() - self._start < _PATIENCE_SECONDS:
             return
         if self._shown is None:
             self._shown = self._show(total)
         progress, task = self._shown
-        progress.update(task, completed=done, total=total, memory=_memory() if self._has_memory else "")
+        progress.update(task, completed=done, total=total, note=_memory() if self._has_memory else note)
 
     @contextmanager
     def paused(self) -> Generator[None, None, None]:
@@ -59,14 +59,14 @@ class Bar:
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[memory]}"),
+            TextColumn("{task.fields[note]}"),
             console=RichConsole(stderr=True),
             transient=True,
             redirect_stdout=False,  # rich would send results to standard error
             redirect_stderr=False,
         )
         progress.start()
-        return progress, progress.add_task(self._what, total=total, memory="")
+        return progress, progress.add_task(self._what, total=total, note="")
 
 
 def _memory() -> str:

@@ -11,12 +11,14 @@ from typing import Any
 
 
 class Stop:
-    """A context in which a signal interrupts at once, or, inside `gently`, at the next frame.
+    """A context in which a signal interrupts at once, or, inside `gently`, at the next frame (or `what`).
 
     `event` is set once somebody has asked to stop; asking a second time interrupts whatever goes on.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, tell: Callable[[str], None], what: str = "frame") -> None:
+        """`what` is told to be finished before the work stops."""
+        self._what = what
         self.event = threading.Event()
         self._tell = tell
         self._is_gentle = False
@@ -57,4 +59,4 @@ class Stop:
             self.event.set()
             raise KeyboardInterrupt
         self.event.set()
-        self._tell("stopping after this frame; again to stop at once")
+        self._tell(f"stopping after this {self._what}; again to stop at once")

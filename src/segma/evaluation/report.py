@@ -216,7 +216,7 @@ def _cell(value: Interval | None, column: Column) -> str:
     if value is None or not math.isfinite(value.mean):
         return "-"
     text = f"{column.scale * value.mean:.{column.digits}f}"
-    if not column.interval or value.low == value.high:
+    if not column.interval or not math.isfinite(value.low):
         return text
     return f"{text} ({column.scale * value.low:.0f}-{column.scale * value.high:.0f})"
 

@@ -57,7 +57,8 @@ def _field(system: str, field: Field[Any], value: Any) -> Any:  # JSON
         if not isinstance(value, str):
             refuse(system, f"{field.name} is {value!r}, not a text")
     elif field.type in ("int", int):
-        check_size(system, field.name, value)
+        if field.default != 0 or value != 0:  # where nothing is the usual number, nothing is allowed
+            check_size(system, field.name, value)
     else:
         if not isinstance(value, list | tuple) or not all(map(_is_int, cast("list[Any]", value))):
             refuse(system, f"{field.name} is not a list of whole numbers")

@@ -6,7 +6,10 @@ learn where a click is; a map shows it (RITM, arXiv 2102.06583, and others draw 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -61,3 +64,49 @@ def with_mask(
     else:
         mask = torch.tanh(mask_logits.float() / _SOFT) * _GAIN
     return torch.cat([mask, maps], 1)
+
+
+# What a place is compared with: the clicks on the object, those beside it, the region inside, that outside.
+_NUM_REFERENCES = 4
+# Cells of a side that a region outside a box is averaged over, as a share of the map.
+_RING = 0.1
+
+
+def num_channels(num_levels: int) -> int:
+    """Channels of a drawn prompt: the mask, the maps, and likenesses on so many levels of features."""
+    return 1 + NUM_MAPS + _NUM_REFERENCES * num_levels
+
+
+def likeness_maps(
+    levels: Sequence[Float[Tensor, "_ c h w"]], drawn: Float[Tensor, "batch maps side side"]
+) -> Float[Tensor, "batch more side side"]:
+    """How alike each place is, by its features, to what was pointed at: cosines, of every level.
+
+    Four for each level: to the foreground clicks, to the background clicks, to the inside and to the outside
+    of the mask prompt (or of the box). 0 where there is none. `drawn` is the mask, then the maps; levels may
+    have batch 1 for many prompts.
+    """
+    side = drawn.shape[-1]
+    references = _references(drawn)
+    found: list[Tensor] = []
+    for level in levels:
+        features = level.float() - level.float().mean(1, keepdim=True)
+        features = F.normalize(features, dim=1)
+        weights = F.adaptive_avg_pool2d(references, level.shape[-1])
+        features = features.expand(len(weights), -1, -1, -1)
+        means = F.normalize(torch.einsum("bryx,bcyx->brc", weights, features), dim=2, eps=1e-4)
+        alike = torch.einsum("brc,bcyx->bryx", means, features)
+        found.append(F.interpolate(alike, (side, side), mode="bilinear", align_corners=False))
+    return torch.cat(found, 1)
+
+
+def _references(drawn: Float[Tensor, "batch maps side side"]) -> Float[Tensor, "batch 4 side side"]:
+    """Weights of the places that others are compared with; each sums to one, or is 0 where there is none."""
+    mask, foreground, background, box = drawn[:, 0], drawn[:, 1], drawn[:, 3], drawn[:, 5]
+    has_mask = (mask != 0).flatten(1).any(1).view(-1, 1, 1)
+    wide = 2 * round(_RING * drawn.shape[-1]) + 1
+    around = F.max_pool2d(box[:, None], wide, 1, wide // 2)[:, 0]
+    inside = torch.where(has_mask, (mask > 0).to(mask.dtype), box)
+    outside = torch.where(has_mask, (mask < 0).to(mask.dtype), around - box)
+    weights = torch.stack([foreground, background, inside, outside], 1)
+    return weights / weights.sum((2, 3), keepdim=True).clamp(min=1e-3)

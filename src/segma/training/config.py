@@ -70,8 +70,8 @@ class ClipConfig:
     """Clicks that correct a frame prompted by a click or a box."""
     sprites: float = 0.5
     """Share of clips made of moving cut-outs of labelled pictures."""
-    absent: float = 0.15
-    """Share of sprites that leave and come back."""
+    absent: float = 0.5
+    """Share of sprites that leave and come back: about 12 % of the object-frames are absent then."""
     train_encoder: bool = False
     """Whether gradients reach the image encoder."""
 
@@ -87,6 +87,8 @@ class LossConfig:
     dice: float = 1.0
     iou: float = 1.0
     presence: float = 1.0
+    likeness: float = 0.5
+    """Weight of features that tell objects from their surroundings; see `losses.likeness`."""
     others: float = 0.05
     """Weight of the candidates that were not the best, where only one truth is known."""
 

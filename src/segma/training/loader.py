@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 import torch
+from numpy import ndarray
 from torch.utils.data import DataLoader, Dataset
 
 from segma.errors import InputError, SegmaError
@@ -224,8 +225,12 @@ def _truths_under(masks: list[np.ndarray], index: int, xy: tuple[int, int]) -> l
 
 
 def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    both = cv2.countNonZero(a & b)
+    both = cv2.countNonZero(cv2.bitwise_and(a, b))
     return both / max(1, cv2.countNonZero(a) + cv2.countNonZero(b) - both)
+
+
+def _tensor(array: ndarray) -> torch.Tensor:
+    return torch.from_numpy(array)  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
 
 
 def _joined(parts: list[_Asked], skipped: int, seconds: float) -> ImageBatch:
@@ -235,18 +240,18 @@ def _joined(parts: list[_Asked], skipped: int, seconds: float) -> ImageBatch:
     pictures = [np.full(len(part.places), number) for number, part in enumerate(parts)]
 
     def joined(name: str) -> torch.Tensor:
-        return torch.from_numpy(np.concatenate([getattr(part, name) for part in parts]))
+        return _tensor(np.concatenate([getattr(part, name) for part in parts]))
 
     images = np.stack([part.image for part in parts]).transpose(0, 3, 1, 2)
     return ImageBatch(
-        pixels=torch.from_numpy(np.ascontiguousarray(images)),
-        picture=torch.from_numpy(np.concatenate(pictures)),
+        pixels=_tensor(np.ascontiguousarray(images)),
+        picture=_tensor(np.concatenate(pictures)),
         places=joined("places"),
         inside=joined("inside"),
         weights=joined("weights"),
         masks=joined("masks"),
-        asked=torch.from_numpy(np.concatenate(asked)),
-        under=torch.from_numpy(np.concatenate(under)),
+        asked=_tensor(np.concatenate(asked)),
+        under=_tensor(np.concatenate(under)),
         clicks=joined("clicks"),
         boxes=joined("boxes"),
         by_box=joined("by_box"),

@@ -29,6 +29,7 @@ from segma.training.steps.images import StepResult
 
 _log = logging.getLogger(__name__)
 _LOG = "log.jsonl"
+_LOG_SECONDS = 10.0
 # Steps in a row without a finite loss after which a run gives up.
 _LOST = 20
 
@@ -137,7 +138,7 @@ class Run:
                 )
             step += 1
             window.append((loss, numbers))
-            if clock.due("log", 10.0):
+            if clock.due("log", _LOG_SECONDS):
                 self._report(step, clock, window, rate)
                 window = []
             if clock.due("save", config.save_minutes * 60):
@@ -167,10 +168,12 @@ class Run:
                 batch: ImageBatch | ClipBatch = next(source)
             clock.samples += len(batch.pixels)
             self.unreadable += batch.unreadable
-            generator = torch.Generator().manual_seed(hash((self.config.seed, step, part)) % 2**31)
-            torch.manual_seed(generator.initial_seed())  # drop path
+            seed = hash((self.config.seed, step, part)) % 2**31
+            generator = torch.Generator()
+            generator.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
+            torch.random.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]  torch again; for drop path
             result = self.step(self.module, batch.to(self.device), generator)
-            (result.loss / self.config.optim.accumulate).backward()
+            torch.autograd.backward([result.loss / self.config.optim.accumulate])
             total += float(result.loss.detach()) / self.config.optim.accumulate
             numbers = result.numbers
         norm = gradient_norm(self.module.parameters(), self.config.optim.clip)

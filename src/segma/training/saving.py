@@ -91,7 +91,7 @@ def load(folder: Path, config: TrainConfig) -> Saved | None:
 def _filled(values: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:  # JSON
     """The values, and the usual ones where there are none, at every depth."""
     deeper = {
-        name: _filled(values[name], each)
+        name: _filled(values[name], usual[name])
         for name, each in usual.items()
         if isinstance(each, dict) and isinstance(values.get(name), dict)
     }

@@ -34,7 +34,8 @@ def questions(samples: Sequence[ImageSample], count: int, seed: int = 0) -> list
     """About `count` objects of pictures drawn evenly from the sources, at most three of a picture."""
     random = np.random.default_rng(seed)
     by_source: dict[str, list[ImageSample]] = {}
-    for index in random.permutation(len(samples)).tolist():
+    order: list[int] = random.permutation(len(samples)).tolist()
+    for index in order:
         by_source.setdefault(samples[index].source, []).append(samples[index])
     found: list[Question] = []
     asked = 0

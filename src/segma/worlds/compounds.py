@@ -7,17 +7,20 @@ from types import MappingProxyType
 
 import numpy as np
 
-from segma.worlds.plans import SIMPLE, Part, Plan, Random, between, outline, stroke_path, whole
-from segma.worlds.scene import CLASSES, Pose, Shape
-
-
-def _disc(radius: float, high: float | None = None, hole: float = 0.0) -> Shape:
-    holes = [(0.0, 0.0, hole)] if hole else []
-    return outline("ellipse", radius, radius if high is None else high, holes=holes)
-
-
-def _box(wide: float, high: float, power: float = 8) -> Shape:
-    return outline("superellipse", wide, high, power)
+from segma.worlds.creatures import LIVING
+from segma.worlds.plans import (
+    SIMPLE,
+    Part,
+    Plan,
+    Random,
+    between,
+    box_shape,
+    disc_shape,
+    outline,
+    stroke_path,
+    whole,
+)
+from segma.worlds.scene import CLASSES, Pose
 
 
 def chain(rng: Random) -> list[Part]:
@@ -49,50 +52,10 @@ def key(rng: Random) -> list[Part]:
     numbers = [-0.5, 0.0, 0.95, 0.0, thick, thick]
     for x in np.linspace(0.55, 0.9, int(rng.integers(2, 5))):
         numbers += [float(x), 0.0, float(x), between(rng, 0.14, 0.32), thick * 0.9, thick * 0.9]
-    head = Part(name="bow", shape=_disc(bow, hole=bow * 0.55), pose=Pose(x=-0.65), role="second", shadow=True)
+    head = Part(
+        name="bow", shape=disc_shape(bow, hole=bow * 0.55), pose=Pose(x=-0.65), role="second", shadow=True
+    )
     return [whole(outline("strokes", *numbers), relief=0.3), head]
-
-
-def fish(rng: Random) -> list[Part]:
-    """A body with tail, fins and an eye with a pupil."""
-    high = between(rng, 0.3, 0.5)
-    tail = outline("polygon", 0, 0, -0.42, -0.36, -0.3, 0, -0.42, 0.36, smooth=0.04)
-    fin = outline("polygon", -0.3, 0.05, 0.05, -0.34, 0.3, 0.05, smooth=0.03)
-    return [
-        whole(outline("superellipse", 0.72, high, 1.8), relief=0.8),
-        Part(name="tail", shape=tail, pose=Pose(x=-0.62), role="second", swing=0.5, shadow=True),
-        Part(name="fin", shape=fin, pose=Pose(y=-high + 0.02), role="second", swing=0.15),
-        Part(
-            name="fin", shape=fin, pose=Pose(y=high * 0.35, scale=0.55, angle=2.6), role="second", swing=0.5
-        ),
-        Part(
-            name="eye",
-            shape=_disc(1),
-            pose=Pose(x=0.45, y=-high * 0.25, scale=0.09),
-            role="light",
-            relief=0.8,
-        ),
-        Part(name="pupil", shape=_disc(1), pose=Pose(x=0.1, scale=0.5), parent=4, role="dark", relief=0.1),
-    ]
-
-
-def tree(rng: Random) -> list[Part]:
-    """A trunk with a crown, and fruit in it now and then."""
-    wide = between(rng, 0.4, 0.62)
-    trunk = outline("strokes", *stroke_path([(0, -0.1), (between(rng, -0.06, 0.06), 0.95)], 0.07, 0.12))
-    crown = outline("fourier", *(float(rng.normal(0, 0.07)) for _ in range(16)))
-    if rng.random() < 0.35:
-        crown = outline("polygon", 0, -1.1, 0.9, 0.9, -0.9, 0.9, smooth=0.06)
-    parts = [
-        whole(None),
-        Part(name="trunk", shape=trunk, role="accent", shadow=True),
-        Part(name="crown", shape=crown, pose=Pose(y=-0.35, scale=wide), swing=0.06, relief=0.9, shadow=True),
-    ]
-    for _ in range(int(rng.integers(0, 5))):
-        angle, away = between(rng, 0, 6.28), between(rng, 0.1, 0.6)
-        place = Pose(x=away * math.cos(angle), y=away * math.sin(angle), scale=between(rng, 0.1, 0.16))
-        parts.append(Part(name="fruit", shape=_disc(1), pose=place, parent=2, role="second", relief=1.0))
-    return parts
 
 
 def car(rng: Random) -> list[Part]:
@@ -101,17 +64,21 @@ def car(rng: Random) -> list[Part]:
     cabin = outline(
         "polygon", back - 0.1, 0.0, back + 0.12, -0.36, front - 0.15, -0.36, front + 0.12, 0.0, smooth=0.05
     )
-    wheel, hub = _disc(1), _disc(0.5)
+    wheel, hub = disc_shape(1), disc_shape(0.5)
     size = between(rng, 0.19, 0.25)
     parts = [
-        whole(_box(0.98, 0.25, 4), relief=0.4),
+        whole(box_shape(0.98, 0.25, 4), relief=0.4),
         Part(name="cabin", shape=cabin, pose=Pose(y=-0.17), relief=0.3, shadow=True),
         Part(
-            name="window", shape=_box(0.19, 0.12, 5), pose=Pose(x=back + 0.25, y=-0.19), parent=1, role="dark"
+            name="window",
+            shape=box_shape(0.19, 0.12, 5),
+            pose=Pose(x=back + 0.25, y=-0.19),
+            parent=1,
+            role="dark",
         ),
         Part(
             name="window",
-            shape=_box(0.17, 0.12, 5),
+            shape=box_shape(0.17, 0.12, 5),
             pose=Pose(x=front - 0.22, y=-0.19),
             parent=1,
             role="dark",
@@ -122,7 +89,7 @@ def car(rng: Random) -> list[Part]:
             Part(name="wheel", shape=wheel, pose=Pose(x=x, y=0.24, scale=size), role="dark", shadow=True)
         )
         parts.append(Part(name="hub", shape=hub, parent=len(parts) - 1, role="light"))
-    parts.append(Part(name="light", shape=_disc(0.07, 0.05), pose=Pose(x=0.88, y=-0.06), role="second"))
+    parts.append(Part(name="light", shape=disc_shape(0.07, 0.05), pose=Pose(x=0.88, y=-0.06), role="second"))
     return parts
 
 
@@ -130,65 +97,15 @@ def cup(rng: Random) -> list[Part]:
     """A cup with a handle that has a hole, and a dark inside."""
     low = between(rng, 0.4, 0.58)
     body = outline("polygon", -0.6, -0.6, 0.6, -0.6, low, 0.7, -low, 0.7, smooth=0.06)
-    handle = _disc(0.36, 0.42, hole=between(rng, 0.2, 0.26))
+    handle = disc_shape(0.36, 0.42, hole=between(rng, 0.2, 0.26))
     return [
         whole(body, relief=0.7),
         Part(name="handle", shape=handle, pose=Pose(x=0.72, y=0.0), shadow=True),
-        Part(name="rim", shape=_disc(0.64, 0.15), pose=Pose(y=-0.62), role="light", relief=0.2),
-        Part(name="inside", shape=_disc(0.54, 0.1), pose=Pose(y=-0.61), parent=2, role="dark", relief=0.0),
-    ]
-
-
-def flower(rng: Random) -> list[Part]:
-    """A stem, petals around a heart, and a leaf."""
-    count, long = int(rng.integers(5, 10)), between(rng, 0.26, 0.34)
-    stem = outline(
-        "strokes", *stroke_path([(0, -0.4), (between(rng, -0.12, 0.12), 0.3), (0.0, 0.98)], 0.035, 0.05)
-    )
-    petal = outline("ellipse", long * 0.62, long * between(rng, 0.35, 0.5))
-    parts = [
-        whole(None),
-        Part(name="stem", shape=stem, role="accent", shadow=True),
+        Part(name="rim", shape=disc_shape(0.64, 0.15), pose=Pose(y=-0.62), role="light", relief=0.2),
         Part(
-            name="leaf",
-            shape=outline("superellipse", 0.3, 0.11, 1.5),
-            pose=Pose(x=0.22, y=0.5, angle=-0.5),
-            role="accent",
-            swing=0.3,
+            name="inside", shape=disc_shape(0.54, 0.1), pose=Pose(y=0.01), parent=2, role="dark", relief=0.0
         ),
-        Part(name="bloom", shape=_disc(0.16), pose=Pose(y=-0.5), role="second", shadow=True),
     ]
-    for i in range(count):
-        angle = 2 * math.pi * i / count
-        place = Pose(x=0.33 * math.cos(angle), y=0.33 * math.sin(angle), angle=angle)
-        parts.append(Part(name="petal", shape=petal, pose=place, parent=3, swing=0.1, shadow=True))
-    parts.append(Part(name="heart", shape=_disc(0.17), parent=3, role="second", relief=0.9))
-    return parts
-
-
-def mushroom(rng: Random) -> list[Part]:
-    """A stalk under a cap with spots."""
-    wide = between(rng, 0.7, 0.95)
-    cap = outline(
-        "polygon",
-        *(v for a in np.linspace(math.pi, 2 * math.pi, 14) for v in (wide * math.cos(a), 0.75 * math.sin(a))),
-        smooth=0.05,
-    )
-    stalk = outline("polygon", -0.2, -0.1, 0.2, -0.1, 0.27, 0.85, -0.27, 0.85, smooth=0.05)
-    parts = [
-        whole(None),
-        Part(name="stalk", shape=stalk, role="light", relief=0.7, shadow=True),
-        Part(name="cap", shape=cap, relief=0.7, shadow=True),
-    ]
-    for _ in range(int(rng.integers(2, 7))):
-        angle, away = between(rng, math.pi * 1.08, math.pi * 1.92), between(rng, 0.2, 0.7)
-        place = Pose(
-            x=wide * away * math.cos(angle),
-            y=0.72 * away * math.sin(angle) - 0.05,
-            scale=between(rng, 0.06, 0.12),
-        )
-        parts.append(Part(name="spot", shape=_disc(1, 0.8), pose=place, parent=2, role="light", relief=0.2))
-    return parts
 
 
 def house(rng: Random) -> list[Part]:
@@ -196,22 +113,22 @@ def house(rng: Random) -> list[Part]:
     wide, high = between(rng, 0.6, 0.8), between(rng, 0.4, 0.6)
     roof = outline("polygon", -wide - 0.12, 0.0, between(rng, -0.2, 0.2), -0.5, wide + 0.12, 0.0, smooth=0.02)
     parts = [
-        whole(_box(wide, high, 20), relief=0.1),
+        whole(box_shape(wide, high, 20), relief=0.1),
         Part(name="roof", shape=roof, pose=Pose(y=-high + 0.03), role="second", relief=0.2, shadow=True),
         Part(
             name="door",
-            shape=_box(0.14, 0.26, 12),
+            shape=box_shape(0.14, 0.26, 12),
             pose=Pose(x=between(rng, -0.2, 0.2), y=high - 0.26),
             role="accent",
             relief=0.1,
         ),
-        Part(name="knob", shape=_disc(0.03), pose=Pose(x=0.08), parent=2, role="light"),
+        Part(name="knob", shape=disc_shape(0.03), pose=Pose(x=0.08), parent=2, role="light"),
     ]
     for x in (-wide * 0.62, wide * 0.62):
         parts.append(
             Part(
                 name="window",
-                shape=_box(0.13, 0.13, 10),
+                shape=box_shape(0.13, 0.13, 10),
                 pose=Pose(x=x, y=-high * 0.3),
                 role="dark",
                 relief=0.1,
@@ -247,117 +164,6 @@ def lamp(rng: Random) -> list[Part]:
             name="shade", shape=shade, pose=Pose(y=-0.55), role="second", swing=0.1, relief=0.8, shadow=True
         ),
     ]
-
-
-def bird(rng: Random) -> list[Part]:
-    """A body with head, beak, eye, wing, tail and thin legs."""
-    wing = outline("superellipse", 0.42, between(rng, 0.16, 0.24), 1.6)
-    legs = outline("strokes", -0.05, 0.3, -0.1, 0.85, 0.025, 0.022, 0.12, 0.3, 0.12, 0.85, 0.025, 0.022)
-    return [
-        whole(outline("superellipse", 0.6, 0.4, 1.9), relief=0.9),
-        Part(name="legs", shape=legs, role="accent", swing=0.1),
-        Part(
-            name="tail",
-            shape=outline("polygon", 0.1, -0.08, -0.5, -0.2, -0.5, 0.12, 0.1, 0.1, smooth=0.02),
-            pose=Pose(x=-0.5, y=-0.08, angle=0.25),
-            role="second",
-            swing=0.3,
-            shadow=True,
-        ),
-        Part(name="head", shape=_disc(0.27), pose=Pose(x=0.52, y=-0.36), swing=0.15, relief=0.9, shadow=True),
-        Part(
-            name="beak",
-            shape=outline("polygon", 0.2, -0.09, 0.5, 0.02, 0.2, 0.1, smooth=0.01),
-            parent=3,
-            role="accent",
-        ),
-        Part(name="eye", shape=_disc(0.055), pose=Pose(x=0.09, y=-0.06), parent=3, role="dark", relief=0.1),
-        Part(
-            name="wing",
-            shape=wing,
-            pose=Pose(x=-0.1, y=-0.05, angle=between(rng, -0.5, 0.2)),
-            role="second",
-            swing=0.6,
-            relief=0.4,
-        ),
-    ]
-
-
-def beetle(rng: Random) -> list[Part]:
-    """A body with a head, six thin legs, feelers and wing cases."""
-    parts = [whole(_disc(0.5, between(rng, 0.34, 0.44)), relief=0.9)]
-    for x in (-0.28, 0.02, 0.3):
-        for side in (-1, 1):
-            numbers = stroke_path(
-                [(0, 0), (between(rng, -0.1, 0.1), 0.36 * side), (between(rng, -0.3, 0.2), 0.62 * side)],
-                0.04,
-                0.025,
-            )
-            parts.append(
-                Part(
-                    name="leg",
-                    shape=outline("strokes", *numbers),
-                    pose=Pose(x=x, y=0.15 * side),
-                    role="dark",
-                    swing=0.35,
-                )
-            )
-    feelers = stroke_path([(0.1, 0.08), (0.34, 0.2)], 0.025, 0.02) + stroke_path(
-        [(0.1, -0.08), (0.34, -0.2)], 0.025, 0.02
-    )
-    head = len(parts)
-    parts.append(Part(name="head", shape=_disc(0.2), pose=Pose(x=0.58), role="dark", swing=0.15, shadow=True))
-    parts.append(
-        Part(name="feelers", shape=outline("strokes", *feelers), parent=head, role="dark", swing=0.2)
-    )
-    parts.append(Part(name="back", shape=_disc(0.44, 0.3), role="second", relief=0.9))
-    parts.append(
-        Part(
-            name="seam",
-            shape=outline("strokes", -0.4, 0, 0.4, 0, 0.02, 0.02),
-            parent=len(parts) - 1,
-            role="dark",
-        )
-    )
-    return parts
-
-
-def figure(rng: Random) -> list[Part]:
-    """A person-like figure: trunk, head, arms and legs with lower halves."""
-    limb = between(rng, 0.055, 0.085)
-    parts = [
-        whole(outline("superellipse", between(rng, 0.17, 0.24), 0.32, 3.5), relief=0.6),
-        Part(
-            name="head",
-            shape=_disc(0.16, 0.18),
-            pose=Pose(y=-0.52),
-            role="light",
-            swing=0.15,
-            relief=0.9,
-            shadow=True,
-        ),
-    ]
-    for name, x, y, long in (("arm", 0.18, -0.24, 0.3), ("leg", 0.1, 0.28, 0.34)):
-        for side in (-1, 1):
-            turn = -side * between(rng, 0.05, 0.9 if name == "arm" else 0.35)
-            role = "body" if name == "arm" else "second"
-            upper = outline("strokes", 0, 0, 0, long, limb * 1.15, limb)
-            lower = outline("strokes", 0, 0, 0, long * 0.95, limb, limb * 0.8)
-            pose = Pose(x=x * side, y=y, angle=turn)
-            parts.append(Part(name=name, shape=upper, pose=pose, role=role, swing=0.5, shadow=True))
-            bend = Pose(y=long, angle=between(rng, -0.5, 0.5))
-            lower_role = "light" if name == "arm" else "second"
-            parts.append(
-                Part(
-                    name=f"lower {name}",
-                    shape=lower,
-                    pose=bend,
-                    parent=len(parts) - 1,
-                    role=lower_role,
-                    swing=0.4,
-                )
-            )
-    return parts
 
 
 def balloon(rng: Random) -> list[Part]:
@@ -426,7 +232,7 @@ def bottle(rng: Random) -> list[Part]:
         whole(body, relief=0.7),
         Part(
             name="cap",
-            shape=_box(neck + 0.07, 0.09, 8),
+            shape=box_shape(neck + 0.07, 0.09, 8),
             pose=Pose(y=-0.88),
             role="accent",
             relief=0.4,
@@ -434,7 +240,7 @@ def bottle(rng: Random) -> list[Part]:
         ),
         Part(
             name="label",
-            shape=_box(wide + 0.03, between(rng, 0.18, 0.28), 20),
+            shape=box_shape(wide + 0.03, between(rng, 0.18, 0.28), 20),
             pose=Pose(y=0.42),
             role="second",
             relief=0.2,
@@ -460,7 +266,7 @@ def glasses(rng: Random) -> list[Part]:
         thick * 0.5,
     ]
     numbers += [0.8, -0.08, 1.0, -0.2, thick * 0.5, thick * 0.5]
-    rim = _disc(size, hole=size - thick)
+    rim = disc_shape(size, hole=size - thick)
     rims = [Part(name="rim", shape=rim, pose=Pose(x=x), shadow=True, relief=0.3) for x in (-0.5, 0.5)]
     return [whole(outline("strokes", *numbers), relief=0.3), *rims]
 
@@ -479,10 +285,10 @@ def clock(rng: Random) -> list[Part]:
         for long in (0.45, 0.62)
     ]
     return [
-        whole(_disc(1), relief=0.5),
-        Part(name="face", shape=_disc(between(rng, 0.76, 0.86)), role="light", relief=0.0),
+        whole(disc_shape(1), relief=0.5),
+        Part(name="face", shape=disc_shape(between(rng, 0.76, 0.86)), role="light", relief=0.0),
         *hands,
-        Part(name="hub", shape=_disc(0.08), parent=1, role="accent"),
+        Part(name="hub", shape=disc_shape(0.08), parent=1, role="accent"),
     ]
 
 
@@ -510,9 +316,19 @@ def kite(rng: Random) -> list[Part]:
 PLANS: MappingProxyType[str, Plan] = MappingProxyType(
     {
         **SIMPLE,
-        **{"chain": chain, "key": key, "fish": fish, "tree": tree, "car": car, "cup": cup, "flower": flower},
-        **{"mushroom": mushroom, "house": house, "boat": boat, "lamp": lamp, "bird": bird, "beetle": beetle},
-        **{"figure": figure, "balloon": balloon, "umbrella": umbrella, "bottle": bottle, "glasses": glasses},
+        **LIVING,
+        **{
+            "chain": chain,
+            "key": key,
+            "car": car,
+            "cup": cup,
+        },
+        **{
+            "house": house,
+            "boat": boat,
+            "lamp": lamp,
+        },
+        **{"balloon": balloon, "umbrella": umbrella, "bottle": bottle, "glasses": glasses},
         **{"clock": clock, "kite": kite},
     }
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
@@ -12,14 +13,15 @@ import numpy as np
 from segma.worlds.scene import Pose, Shape
 
 Random = np.random.Generator
+Number = float | int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
     """One part of a plan: the first of a plan is the whole; `parent` is the place of another part before it.
 
-    `role` picks its colours ("body", "second", "dark", "light", "accent"); `swing` is how far it turns about its own
-    origin when the object is articulated, in radians; `relief` is how rounded it looks.
+    `role` picks its colours ("body", "second", "dark", "light", "accent"); `swing` is how far it turns
+    about its own origin when the object is articulated, in radians; `relief` is how rounded it looks.
     """
 
     name: str
@@ -35,27 +37,43 @@ class Part:
 Plan = Callable[[Random], list[Part]]
 
 
-def between(rng: Random, low: float, high: float) -> float:
+def between(rng: Random, low: Number, high: Number) -> float:
     """A number evenly from an interval."""
     return float(rng.uniform(low, high))
 
 
 def outline(
-    kind: str, *numbers: float, smooth: float = 0.0, holes: Sequence[tuple[float, float, float]] = ()
+    kind: str, *numbers: Number, smooth: Number = 0.0, holes: Sequence[tuple[Number, Number, Number]] = ()
 ) -> Shape:
     """A shape of a kind."""
-    return Shape(kind=kind, numbers=tuple(float(each) for each in numbers), smooth=smooth, holes=tuple(holes))
+    return Shape(
+        kind=kind,
+        numbers=tuple(float(each) for each in numbers),
+        smooth=float(smooth),
+        holes=tuple((float(x), float(y), float(r)) for x, y, r in holes),
+    )
+
+
+def disc_shape(radius: Number, high: Number | None = None, hole: Number = 0.0) -> Shape:
+    """A disc or ellipse about the origin, with a round hole in its middle."""
+    holes = [(0.0, 0.0, hole)] if hole else []
+    return outline("ellipse", radius, radius if high is None else high, holes=holes)
+
+
+def box_shape(wide: Number, high: Number, power: Number = 8) -> Shape:
+    """A box about the origin, with corners the rounder the lower the power."""
+    return outline("superellipse", wide, high, power)
 
 
 def stroke_path(
-    points: Sequence[tuple[float, float]], start: float, stop: float | None = None
+    points: Sequence[tuple[Number, Number]], start: Number, stop: Number | None = None
 ) -> list[float]:
     """The numbers of strokes along points, with a radius that goes from `start` to `stop`."""
     stop = start if stop is None else stop
     radii = np.linspace(start, stop, len(points))
     found: list[float] = []
-    for i, ((x0, y0), (x1, y1)) in enumerate(zip(points, points[1:], strict=False)):
-        found += [x0, y0, x1, y1, float(radii[i]), float(radii[i + 1])]
+    for i, ((x0, y0), (x1, y1)) in enumerate(pairwise(points)):
+        found += [float(each) for each in (x0, y0, x1, y1, radii[i], radii[i + 1])]
     return found
 
 
@@ -97,7 +115,7 @@ def triangle(rng: Random) -> list[Part]:
 
 def star(rng: Random) -> list[Part]:
     """A star of four to eight points."""
-    shape = outline("star", rng.integers(4, 9), between(rng, 0.35, 0.6), between(rng, 0, 0.6))
+    shape = outline("star", int(rng.integers(4, 9)), between(rng, 0.35, 0.6), between(rng, 0, 0.6))
     return [whole(shape, relief=0.4)]
 
 
@@ -154,7 +172,11 @@ def gear(rng: Random) -> list[Part]:
     """A toothed wheel with a hole."""
     hole = between(rng, 0.15, 0.4)
     shape = outline(
-        "gear", rng.integers(7, 15), between(rng, 0.14, 0.24), between(rng, 0.4, 0.6), holes=[(0, 0, hole)]
+        "gear",
+        int(rng.integers(7, 15)),
+        between(rng, 0.14, 0.24),
+        between(rng, 0.4, 0.6),
+        holes=[(0, 0, hole)],
     )
     return [whole(shape, relief=0.2)]
 

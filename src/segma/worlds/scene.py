@@ -4,9 +4,9 @@ Lengths are in units of the square root of the frame's area, so a frame of `size
 height x width = 1; the origin is the frame's centre, x right, y down; angles are radians, clockwise as seen.
 Colours are red, green, blue in 0..1.
 
-Invariants: object ids are 1, 2, ... in painting order within their whole; a parent stands before its parts; the
-parts of a whole share its depth and its class; a motion has one pose and presence, or one for every frame; shots
-begin at frame 0 and are in order.
+Invariants: object ids are 1, 2, ... in painting order within their whole; a parent stands before its parts;
+the parts of a whole share its depth and its class; a motion has one pose and presence, or one for every
+frame; shots begin at frame 0 and are in order.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ Colour = tuple[float, float, float]
 class Pose:
     """Where something is in its parent (a whole: in the scene), at one moment.
 
-    A local point is first deformed (`bend`: sideways by its height squared; `wave`: sideways by a sine along its
-    height that begins at `phase`; wholes only), then scaled (x by scale * stretch, y by scale / stretch), turned
-    by `angle`, and shifted to (x, y). A shape fits about a circle of radius 1 before it is scaled.
+    A local point is first deformed (`bend`: sideways by its height squared; `wave`: sideways by a sine
+    along its height that begins at `phase`; wholes only), then scaled (x by scale * stretch, y by scale /
+    stretch), turned by `angle`, and shifted to (x, y). A shape fits about a circle of radius 1 before it is
+    scaled.
     """
 
     x: float = 0.0
@@ -93,11 +94,12 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Texture:
-    """How a surface is coloured: a pattern, 0..1 at each point, runs through `colours` (dark to light or two-tone).
+    """How a surface is coloured: a pattern, 0..1 at each point, runs through `colours`.
 
     `kind` is one of TEXTURES; `tile` picks the noise; `scale` is repeats by unit of the surface's own
-    coordinates, `angle`, `shift` and `stretch` place it; `warp` bends it by noise; `contrast` 0..1 is how much of
-    the way between the colours it goes; `perspective` > 0 lays it on a floor that ends at this y.
+    coordinates, `angle`, `shift` and `stretch` place it; `warp` bends it by noise; `contrast` 0..1 is how
+    much of the way between the colours it goes; `perspective` lays it on a floor that begins at y = 0;
+    `blur` is how much it is out of focus, in repeats.
     """
 
     kind: str
@@ -110,6 +112,7 @@ class Texture:
     warp: float = 0.0
     contrast: float = 1.0
     perspective: bool = False
+    blur: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,10 +133,10 @@ class Attributes:
 class SceneObject:
     """One thing, or one part of a thing: what it is, how it looks, where it is.
 
-    A whole has no `parent`; `part` names a part within its class ("" for a whole). Its own surface is `shape`
-    (None for a group that is only its parts); its mask is its own surface and those of all its parts. Greater
-    `depth` is further away: painted earlier, and moved less by the camera. `opacity` 1 is solid; `relief` is how
-    rounded it looks, `gloss` how shiny; `shadow` says whether it throws one.
+    A whole has no `parent`; `part` names a part within its class ("" for a whole). Its own surface is
+    `shape` (None for a group that is only its parts); its mask is its own surface and those of all its
+    parts. Greater `depth` is further away: painted earlier, and moved less by the camera. `opacity` 1 is
+    solid; `relief` is how rounded it looks, `gloss` how shiny; `shadow` says whether it throws one.
     """
 
     object_id: int
@@ -182,7 +185,7 @@ class Background:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Where the camera looks on one frame: its centre in the scene, how much it magnifies, how it is rolled."""
+    """Where the camera looks on one frame: its centre in the scene, its magnification, its roll."""
 
     x: float = 0.0
     y: float = 0.0
@@ -192,7 +195,7 @@ class View:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Camera:
-    """How the camera moves: `kind` is "still", "pan", "zoom", "shake" or "drift"; one view, or one a frame."""
+    """How the camera moves: `kind` is "still", "pan", "zoom", "shake" or "drift"; one view, or one each."""
 
     kind: str = "still"
     views: tuple[View, ...] = (View(),)
@@ -206,10 +209,11 @@ class Camera:
 class Light:
     """Where light comes from and what it does.
 
-    `angle` is the direction it comes from in the picture; `height` 0..1 from grazing to frontal; `ambient` 0..1
-    what reaches the shade; `shadow` 0..1 how dark shadows are, `reach` how far they fall (in lengths), `softness`
-    how blurred they are; `falloff` 0..1 how much darker the far side of the picture is; `spot` (x, y, radius)
-    lights only a disc, a radius of 0 lights all.
+    `angle` is the direction it comes from in the picture; `height` 0..1 from grazing to frontal; `ambient`
+    0..1 what reaches the shade; `shadow` 0..1 how dark shadows are, `reach` how far they fall (in lengths),
+    `softness` how blurred they are; `falloff` 0..1 how much darker the far side of the picture is; `spot`
+    (x, y, radius) lights only a disc, a radius of 0 lights all; `dapple` 0..1 is how dark the shade of
+    leaves is that lies over all.
     """
 
     angle: float = -2.2
@@ -221,16 +225,18 @@ class Light:
     softness: float = 0.02
     falloff: float = 0.0
     spot: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    dapple: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Degradations:
     """What the camera and the file do to the picture; zeros leave it as it is.
 
-    `defocus` and the `streak` (x, y) of a moving camera are lengths; `aperture` blurs the edges of what is not at
-    `focus` depth; `shutter` is the part of a frame's time that it is open (moving things blur); `noise` is the
-    deviation of pixel noise; `compression` 0..1 as in a JPEG of falling quality; `vignette` 0..1 darkens corners;
-    `exposure` and `contrast` and `saturation` multiply; `haze` 0..1 mixes in a pale veil; `grey` drops colour.
+    `defocus` and the `streak` (x, y) of a moving camera are lengths; `aperture` blurs the edges of what is
+    not at `focus` depth; `shutter` is the part of a frame's time that it is open (moving things blur);
+    `noise` is the deviation of pixel noise; `compression` 0..1 as in a JPEG of falling quality; `vignette`
+    0..1 darkens corners; `exposure` and `contrast` and `saturation` multiply; `haze` 0..1 mixes in a pale
+    veil; `grey` drops colour.
     """
 
     defocus: float = 0.0
@@ -260,8 +266,8 @@ class Shot:
 class Scene:
     """One made scene: an image where `num_frames` is 1, else a clip.
 
-    `size` is (height, width) in lengths; `objects` are in order of their ids. `digest` names it: equal scenes have
-    equal digests, on every machine.
+    `size` is (height, width) in lengths; `objects` are in order of their ids. `digest` names it: equal
+    scenes have equal digests, on every machine.
     """
 
     seed: int

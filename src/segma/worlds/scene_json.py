@@ -89,13 +89,13 @@ def _read_tuple(kinds: tuple[Any, ...], found: Any, where: str) -> tuple[Any, ..
 
 def _read_noun(kind: type, found: Any, where: str) -> Any:
     types = _types(kind)
-    if not isinstance(found, dict) or set(cast(dict[str, Any], found)) != {name for name, _ in types}:
-        raise _bad(where, found, f"the fields of {kind.__name__}")
-    rows = cast(dict[str, Any], found)
+    rows = cast(dict[str, Any], found if isinstance(found, dict) else {})
+    if set(rows) != {name for name, _ in types}:
+        raise _bad(where, cast(Any, found), f"the fields of {kind.__name__}")
     return kind(**{name: _read(each, rows[name], f"{where}.{name}") for name, each in types})
 
 
-def _bad(where: str, found: object, expected: str) -> FormatError:
+def _bad(where: str, found: Any, expected: str) -> FormatError:
     shown = repr(found)
     shown = shown if len(shown) <= 40 else f"{shown[:37]}..."
     return FormatError("format.bad", f"{where} is {shown}, expected {expected}.")

@@ -1,10 +1,11 @@
 """Outlines as signed distances: positive inside, in the shape's own units, for many shapes at once.
 
-Every kind of outline belongs to one of five groups that are evaluated together: a radius by angle (ellipses, stars,
-Fourier contours), straight edges (any polygon), strokes (segments with a width), blobs (smoothly joined strokes),
-and what lies below a wavy line (horizons, hills). Distances are exact for strokes and polygons and to first order
-near the edge for the others. Numbers are made in float64 on the CPU and compared in float32, so that a pixel
-changes sides between devices only where an edge runs through its very middle.
+Every kind of outline belongs to one of five groups that are evaluated together: a radius by angle
+(ellipses, stars, Fourier contours), straight edges (any polygon), strokes (segments with a width), blobs
+(smoothly joined strokes), and what lies below a wavy line (horizons, hills). Distances are exact for
+strokes and polygons and to first order near the edge for the others. Numbers are made in float64 on the CPU
+and compared in float32, so that a pixel changes sides between devices only where an edge runs through its
+very middle.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ KINDS = tuple(_GROUP)
 
 @dataclass(frozen=True, slots=True)
 class ShapeTable:
-    """Many shapes as padded tables; what is known of each on the CPU (`group`, `count`, `holes`) picks the work."""
+    """Many shapes as padded tables; what the CPU knows of each (`group`, `count`, `hole_count`) picks the work."""
 
     group: Integer[ndarray, " shapes"]
     count: Integer[ndarray, " shapes"]
@@ -77,7 +78,7 @@ def pack_shapes(shapes: Sequence[Shape], device: torch.device | str = "cpu") -> 
             radii[i] = radius_by_angle(shape)
     smooth = np.array([shape.smooth for shape in shapes])
     tables = (
-        torch.from_numpy(each.astype(np.float32)).to(device) for each in (radii, row_table, holes, smooth)
+        torch.as_tensor(each.astype(np.float32)).to(device) for each in (radii, row_table, holes, smooth)
     )
     return ShapeTable(groups, counts, hole_counts, *tables)
 
@@ -141,7 +142,8 @@ def _star_radius(sector: ndarray, half: float, inner: float, blunt: float) -> nd
 
 
 def extent(shape: Shape) -> tuple[float, float, float, float]:
-    """x0, y0, x1, y1 that hold the shape, in its own units."""
+    """x0, y0, x1, y1 that hold the shape, in its own units. Raises InputError for a shape that is none."""
+    _check(shape)
     group = _GROUP[shape.kind]
     if group == _BELOW:
         top = sum(abs(each) for each in shape.numbers[0::3])
@@ -175,7 +177,7 @@ def signed_distance(
         found = torch.empty_like(x)
         for kind in kinds:
             rows = np.flatnonzero(groups == kind)
-            where = torch.from_numpy(rows).to(x.device)
+            where = torch.as_tensor(rows).to(x.device)
             found[where] = _GROUPS[int(kind)](table, index[rows], x[where], y[where])
     if int(table.hole_count[index].max(initial=0)):
         found = _pierced(table, index, x, y, found)
@@ -183,7 +185,7 @@ def signed_distance(
 
 
 def _pierced(table: ShapeTable, index: ndarray, x: Tensor, y: Tensor, found: Tensor) -> Tensor:
-    which = torch.from_numpy(index).to(x.device)
+    which = torch.as_tensor(index).to(x.device)
     for i in range(int(table.hole_count[index].max())):
         hole = table.holes[which, i]
         dx, dy = x - hole[:, 0, None, None], y - hole[:, 1, None, None]
@@ -195,7 +197,7 @@ def _pierced(table: ShapeTable, index: ndarray, x: Tensor, y: Tensor, found: Ten
 
 def _radial(table: ShapeTable, index: ndarray, x: Tensor, y: Tensor) -> Tensor:
     items = len(index)
-    radii = table.radii[torch.from_numpy(index).to(x.device)]
+    radii = table.radii[torch.as_tensor(index).to(x.device)]
     distance = (x * x + y * y).sqrt()
     place = (torch.atan2(y, x) * (ANGLES / (2 * math.pi))).remainder(ANGLES)
     before = place.long().clamp_(0, ANGLES - 1)
@@ -211,11 +213,11 @@ def _blocks(table: ShapeTable, index: ndarray, x: Tensor) -> Iterator[tuple[Tens
     """Rows of the shapes, a few at a time, as (items, rows, 1, 1) columns, and which of them are real."""
     counts = table.count[index]
     most = int(counts.max())
-    which = torch.from_numpy(index).to(x.device)
+    which = torch.as_tensor(index).to(x.device)
     step = max(1, _BLOCK // max(1, x.numel()))
     for start in range(0, most, step):
         stop = min(most, start + step)
-        real = torch.from_numpy(np.arange(start, stop) < counts[:, None]).to(x.device)
+        real = torch.as_tensor(np.arange(start, stop) < counts[:, None]).to(x.device)
         yield table.rows[which, start:stop, :, None, None], real[:, :, None, None]
 
 
@@ -241,7 +243,7 @@ def _strokes(table: ShapeTable, index: ndarray, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _blob(table: ShapeTable, index: ndarray, x: Tensor, y: Tensor) -> Tensor:
-    smooth = table.smooth[torch.from_numpy(index).to(x.device)].clamp_min(1e-3)[:, None, None]
+    smooth = table.smooth[torch.as_tensor(index).to(x.device)].clamp_min(1e-3)[:, None, None]
     total = torch.full_like(x, 1e-30)
     for rows, real in _blocks(table, index, x):
         share, distance = _segment_depth(rows, x, y)
@@ -261,7 +263,7 @@ def _polygon(table: ShapeTable, index: ndarray, x: Tensor, y: Tensor) -> Tensor:
         above = (y0 > y[:, None]) != (y1 > y[:, None])
         left = x[:, None] < (x1 - x0) * ((y[:, None] - y0) / rise) + x0
         inside ^= (above & left & real).sum(1) % 2 == 1
-    smooth = table.smooth[torch.from_numpy(index).to(x.device)][:, None, None]
+    smooth = table.smooth[torch.as_tensor(index).to(x.device)][:, None, None]
     return torch.where(inside, nearest, -nearest) + smooth
 
 

@@ -1,8 +1,8 @@
 """Patterns on surfaces: noise tiles made once from fixed seeds on the CPU, patterns, and palettes.
 
-A pattern is a number 0..1 at each point, from a tile of noise that repeats (so it is the same on all devices) and
-from formulas; it runs through three colours. Colours are named by their hue and lightness, so that a name and what
-is seen agree.
+A pattern is a number 0..1 at each point, from a tile of noise that repeats (so it is the same on all
+devices) and from formulas; it runs through three colours. Colours are named by their hue and lightness, so
+that a name and what is seen agree.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from torch import Tensor
 
 from segma.worlds.scene import TEXTURES, Colour, Texture
 
+_BLURS = (3.0, 9.0)
+_BLUR_LIMITS = (1.0, 5.0)
+"""Deviations in texels of the blurred copies of all tiles, and the blurs from which they are taken."""
 TILE = 256
 """Pixels along the side of a noise tile."""
 _PLAIN, _CLOUDED, _GRAINED, _STRIPED, _SPOTTED, _CELLULAR, _SHADED, _CHECKED, _MARBLED = range(len(TEXTURES))
@@ -54,7 +57,7 @@ _HUES = MappingProxyType(
 
 
 def draw_colour(name: str, vivid: float, rng: np.random.Generator) -> Colour:
-    """A colour that goes by a name; `vivid` 0..1 goes from the muted to the saturated end of what the name allows."""
+    """A colour that goes by a name; `vivid` 0..1 goes from muted to saturated."""
     low, high, saturation, value = _HUES[name]
     hue = rng.uniform(low, high) % 360 / 360
     mixed = saturation[0] + (saturation[1] - saturation[0]) * float(
@@ -64,7 +67,7 @@ def draw_colour(name: str, vivid: float, rng: np.random.Generator) -> Colour:
 
 
 def shaded_colours(colour: Colour, spread: float, rng: np.random.Generator) -> tuple[Colour, Colour, Colour]:
-    """A darker, the same, and a lighter colour, up to `spread` 0..1 apart, their hues a little apart as well."""
+    """A darker, the same, and a lighter colour, up to `spread` 0..1 apart, in hue a little as well."""
     hue, saturation, value = colorsys.rgb_to_hsv(*colour)
     turn = rng.uniform(-0.03, 0.03)
     dark = colorsys.hsv_to_rgb((hue + turn) % 1, min(1, saturation * 1.1), value * (1 - 0.6 * spread))
@@ -97,21 +100,24 @@ def draw_texture(
     )
 
 
-def textures_table(textures: list[Texture]) -> Float[ndarray, "textures 20"]:
+def textures_table(textures: list[Texture]) -> Float[ndarray, "textures 21"]:
     """Textures as rows of numbers, as `pattern` and `ramp` take them."""
-    rows = np.zeros((len(textures), 20), np.float32)
+    rows = np.zeros((len(textures), 21), np.float32)
     for row, each in zip(rows, textures, strict=True):
         cosine, sine = np.cos(each.angle) * each.scale, np.sin(each.angle) * each.scale
         row[:4] = (cosine * each.stretch, sine * each.stretch, -sine / each.stretch, cosine / each.stretch)
         row[4:6] = each.shift
-        row[6:11] = (each.tile, TEXTURES.index(each.kind), each.warp, each.contrast, each.perspective)
+        level = int(np.searchsorted(_BLUR_LIMITS, each.blur * TILE))
+        tile = each.tile + level * (NOISE_TILE + 1)
+        row[6:11] = (tile, TEXTURES.index(each.kind), each.warp, each.contrast, each.perspective)
+        row[20] = 1 / (1 + (each.blur * 20) ** 2)
         row[11:20] = np.ravel(each.colours)
     return rows
 
 
 def pattern(
     tiles: Float[Tensor, " texels"],
-    rows: Float[Tensor, "items 20"],
+    rows: Float[Tensor, "items 21"],
     x: Float[Tensor, "items h w"],
     y: Float[Tensor, "items h w"],
     kinds: frozenset[int],
@@ -126,12 +132,14 @@ def pattern(
         return found
     kind = row[:, 7]
     bent = u + row[:, 8] * (found - 0.5)
-    grain = 0.12 * (found - 0.5)
+    grain, sharp = 0.12 * (found - 0.5), row[:, 20]
     if _STRIPED in formulas:
-        stripes = (torch.sin(bent * 12.566) * 2.2).clamp(-1, 1) * 0.44 + 0.5 + grain
+        stripes = (torch.sin(bent * 12.566) * (2.2 * sharp)).clamp(-1, 1) * 0.44 + 0.5 + grain
         found = torch.where(kind == _STRIPED, stripes, found)
     if _CHECKED in formulas:
-        squares = (torch.sin(bent * 12.566) * torch.sin(v * 12.566) * 6).clamp(-1, 1) * 0.44 + 0.5 + grain
+        squares = (
+            (torch.sin(bent * 12.566) * torch.sin(v * 12.566) * (6 * sharp)).clamp(-1, 1) * 0.44 + 0.5 + grain
+        )
         found = torch.where(kind == _CHECKED, squares, found)
     if _SHADED in formulas:
         found = torch.where(
@@ -140,12 +148,12 @@ def pattern(
     return found
 
 
-def ramp(rows: Float[Tensor, "items 20"], value: Float[Tensor, "items h w"]) -> Float[Tensor, "items 3 h w"]:
+def ramp(rows: Float[Tensor, "items 21"], value: Float[Tensor, "items h w"]) -> Float[Tensor, "items 3 h w"]:
     """The colours of a pattern: through the three of each row, as far as its contrast goes."""
     low, middle, high = (rows[:, 11 + 3 * i : 14 + 3 * i, None, None] for i in range(3))
     away = (value - 0.5) * (2 * rows[:, 9, None, None])
-    dark, light = away.clamp(-1, 0)[:, None], away.clamp(0, 1)[:, None]
-    return middle + (middle - low) * dark + (high - middle) * light
+    dark, light = away.clamp(-1, 0)[:, None], away.clamp_(0, 1)[:, None]
+    return torch.addcmul(middle, middle - low, dark).addcmul_(high - middle, light)
 
 
 def look_up(
@@ -173,8 +181,17 @@ def _take(tiles: Tensor, where: Tensor) -> Tensor:
 
 @cache
 def noise_tiles(device: str) -> Float[Tensor, " texels"]:
-    """All noise tiles on a device, flat: 21 of patterns and one of normal pixel noise at the end."""
-    return torch.from_numpy(np.stack([_tile(i) for i in range(NOISE_TILE + 1)]).ravel()).to(device)
+    """All noise tiles on a device, flat: 21 of patterns and one of normal pixel noise, then all blurred."""
+    sharp = np.stack([_tile(i) for i in range(NOISE_TILE + 1)])
+    levels = [sharp, *(_blurred(sharp, texels) for texels in _BLURS)]
+    return torch.as_tensor(np.concatenate(levels).ravel()).to(device)
+
+
+def _blurred(tiles: Float[ndarray, "tiles 256 256"], texels: float) -> Float[ndarray, "tiles 256 256"]:
+    """The tiles as if out of focus, still seamless."""
+    frequency = np.fft.fftfreq(TILE)
+    keep = np.exp(-2 * (np.pi * texels) ** 2 * (frequency[:, None] ** 2 + frequency[None] ** 2))
+    return np.fft.ifft2(np.fft.fft2(tiles) * keep).real.astype(np.float32)
 
 
 NOISE_TILE = 21
@@ -215,7 +232,7 @@ def _spread(noise: Float[ndarray, "256 256"]) -> Float[ndarray, "256 256"]:
 
 
 def _nearest(rng: np.random.Generator, count: int) -> tuple[ndarray, ndarray, ndarray]:
-    """Squared distances to the nearest and second nearest of some points on the torus, and which is nearest."""
+    """Squared distances to the nearest two of some points on the torus, and which is nearest."""
     points = rng.uniform(0, TILE, (count, 2))
     lines, columns = np.mgrid[0:TILE, 0:TILE].astype(np.float32)
     first, second = np.full((TILE, TILE), 1e9), np.full((TILE, TILE), 1e9)

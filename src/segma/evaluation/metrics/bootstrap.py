@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_NAN = float("nan")
 _AT_ONCE = 4_000_000  # numbers drawn in one piece
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over `n` values, and where it lies with the probability asked for."""
+    """A mean over `n` values, and where it lies with the probability asked for (NaN where nobody can say)."""
 
     mean: float
     low: float
@@ -31,17 +32,18 @@ def bootstrap_mean(
     """The mean and its percentile interval.
 
     Values of one group (the objects of a picture, say) are drawn together, because they are good and bad
-    together. All NaN for no values; a single group has no width.
+    together. Of a single group nobody can say how sure the mean is: NaN; all is NaN for no values.
     """
     if not values:
-        nan = float("nan")
-        return Interval(nan, nan, nan, 0)
+        return Interval(_NAN, _NAN, _NAN, 0)
     array = np.asarray(values, np.float64)
     keys = list(range(len(array))) if groups is None else list(groups)
     if len(keys) != len(array):
         raise ValueError(f"{len(keys)} groups for {len(array)} values; each value has one.")
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     member = np.array([numbers[key] for key in keys])
+    if len(numbers) == 1:
+        return Interval(float(array.mean()), _NAN, _NAN, len(array))
     sums, counts = np.bincount(member, array), np.bincount(member)
     step = max(1, _AT_ONCE // len(sums))
     means: list[float] = []

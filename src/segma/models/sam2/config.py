@@ -11,6 +11,8 @@ from segma.models import sizes
 
 NAME = "SAM 2"
 NUM_STAGES = 4
+# Maps that the decoder sees: of strides 16, 4 and 8.
+NUM_LEVELS = 3
 # Pixels of a token's side in the first stage, and in the last.
 FIRST_STRIDE, LAST_STRIDE = 4, 32
 _TRUNKS = ("hiera", "conv")

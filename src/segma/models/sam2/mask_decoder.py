@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from segma.models.sam2.config import Sam2Config
+from segma.models.sam2.config import NUM_LEVELS, Sam2Config
 from segma.nn import mask_head
 from segma.nn.mask_head import Refined, Refiner, Skips
 from segma.nn.mlp import MlpStack
-from segma.nn.prompt_maps import NUM_MAPS
+from segma.nn.prompt_maps import num_channels
 from segma.nn.two_way import ImageSide, TwoWayTransformer
 
 
@@ -59,7 +59,7 @@ class MaskDecoder(nn.Module):
         self.pred_obj_score_head = MlpStack(dim, dim, 1, 3)
         self.refiner = None
         if config.refiner_width:
-            num_maps = (1 + NUM_MAPS) if config.prompt_maps else 0
+            num_maps = num_channels(NUM_LEVELS) if config.prompt_maps else 0
             self.refiner = Refiner(dim // 8, num_maps, config.refiner_width)
 
     def decode(

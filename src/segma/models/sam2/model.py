@@ -21,7 +21,7 @@ from segma.models.interfaces import (
     MemorySpec,
     PromptTensors,
 )
-from segma.models.sam2.config import Sam2Config
+from segma.models.sam2.config import NUM_LEVELS, Sam2Config
 from segma.models.sam2.image_encoder import ImageEncoder
 from segma.models.sam2.mask_decoder import MaskDecoder, MaskState
 from segma.models.sam2.memory import MemoryAttention, MemoryEncoder, MemoryTokens
@@ -29,7 +29,7 @@ from segma.nn.mask_head import Skips
 from segma.nn.mlp import MlpStack
 from segma.nn.position import sine_line, sine_map
 from segma.nn.prompt_encoder import FIRST_CORNER, PromptEncoder
-from segma.nn.prompt_maps import NUM_MAPS, prompt_maps, with_mask
+from segma.nn.prompt_maps import likeness_maps, num_channels, prompt_maps, with_mask
 from segma.nn.two_way import ImageSide
 
 
@@ -76,7 +76,7 @@ class Sam2(nn.Module):
             image_size=config.image_size,
             grid=grid,
             mask_channels=config.mask_channels,
-            num_maps=NUM_MAPS if config.prompt_maps else 0,
+            num_maps=num_channels(NUM_LEVELS) - 1 if config.prompt_maps else 0,
         )
         self.sam_mask_decoder = MaskDecoder(config)
         self.mask_downsample = nn.Conv2d(1, 1, 4, 4)
@@ -140,7 +140,7 @@ class Sam2(nn.Module):
             shared = self.share(features)
         skips = shared.skips if shared else Skips.of(*features.fine)
         side = shared.side if shared and prompts.mask_logits is None else None
-        prompt = self._drawn(prompts, sparse) if self.config.prompt_maps else None
+        prompt = self._drawn(features, prompts, sparse) if self.config.prompt_maps else None
         if side is None:
             dense = prompts.mask_logits if prompt is None else prompt
             side = self._own_side(features.embedding, dense, has_mask=prompts.mask_logits is not None)
@@ -187,8 +187,10 @@ class Sam2(nn.Module):
             memory = memory + (~present).view(-1, 1, 1, 1) * self.no_obj_embed_spatial
         return memory.contiguous()
 
-    def _drawn(self, prompts: PromptTensors, sparse: Tensor | None) -> Float[Tensor, "batch maps side side"]:
-        """The prompts as maps, the mask prompt first."""
+    def _drawn(
+        self, features: ImageFeatures, prompts: PromptTensors, sparse: Tensor | None
+    ) -> Float[Tensor, "batch maps side side"]:
+        """The prompts as maps, the mask prompt first, then how alike every place is to what they point at."""
         batch = 1 if sparse is None else len(sparse)
         if prompts.mask_logits is not None:
             batch = len(prompts.mask_logits)
@@ -201,7 +203,8 @@ class Sam2(nn.Module):
             image_size=self.config.image_size,
             device=self.no_mem_embed.device,
         )
-        return with_mask(maps, prompts.mask_logits)
+        drawn = with_mask(maps, prompts.mask_logits)
+        return torch.cat([drawn, likeness_maps((features.embedding, *features.fine), drawn)], 1)
 
     def _own_side(
         self,

@@ -13,6 +13,7 @@ from segma.models.sam2.model import Sam2
 from segma.tasks.preprocess import normalize
 from segma.training.batch import ImageBatch
 from segma.training.config import TrainConfig
+from segma.training.losses.likeness import likeness_loss
 from segma.training.steps.asking import Asking, Truth, ask, correct, presence_loss
 
 
@@ -44,7 +45,13 @@ def image_step(model: Sam2, batch: ImageBatch, config: TrainConfig, generator: t
             if asking.is_ambiguous:
                 numbers[f"best_iou/{kind}"] = float(answer.best_iou.mean())
             correct(asking, answer, truth, config, generator)
-    return StepResult(torch.stack(losses).sum() / max(1, len(batch.asked)), numbers)
+    loss = torch.stack(losses).sum() / max(1, len(batch.asked))
+    if config.losses.likeness:
+        levels, size = (features.embedding, *features.fine), batch.pixels.shape[-1]
+        unlike = likeness_loss(levels, batch.picture, batch.places, batch.inside, size)
+        numbers["likeness"] = float(unlike)
+        loss = loss + config.losses.likeness * unlike
+    return StepResult(loss, numbers)
 
 
 def _kind(number: int, *, by_box: bool) -> str:

@@ -1,0 +1,59 @@
+"""The training recipes by name. Imports nothing; a recipe is imported when asked for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from segma.errors import InputError
+
+if TYPE_CHECKING:
+    from segma.training.config import TrainConfig
+
+FINETUNE = "finetune"
+"""The recipe for a user's own folder."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """Where a recipe stands: a function without arguments that gives a whole TrainConfig."""
+
+    module: str
+    function: str
+    help: str
+
+
+RECIPES: Mapping[str, Entry] = MappingProxyType(
+    {
+        "sam2_conv_images": Entry(
+            module="segma.training.recipes.images",
+            function="sam2_conv_images",
+            help="a small convolutional SAM 2 on pictures, from random weights",
+        ),
+        "sam2_conv_clips": Entry(
+            module="segma.training.recipes.clips",
+            function="sam2_conv_clips",
+            help="its memory on clips, with the encoder as it is; goes on from weights (--model)",
+        ),
+        FINETUNE: Entry(
+            module="segma.training.recipes.finetune",
+            function="finetune",
+            help="the mask decoder of a model (--model) on your own pictures; what a folder stands for",
+        ),
+    }
+)
+
+
+def recipe(name: str) -> TrainConfig:
+    """The config of a recipe. Raises InputError `input.value`, which names the nearest one."""
+    if name not in RECIPES:
+        nearest = difflib.get_close_matches(name, RECIPES, n=1, cutoff=0.0)[0]
+        raise InputError(
+            "input.value", f'No recipe "{name}". Nearest: {nearest}.', f"Recipes: {', '.join(RECIPES)}."
+        )
+    entry = RECIPES[name]
+    return getattr(import_module(entry.module), entry.function)()

@@ -1,0 +1,103 @@
+"""What a run learns from and is measured on: folders of labelled pictures and clips, in two parts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from segma.datasets import catalog
+from segma.datasets.report import ReadReport
+from segma.errors import InputError
+from segma.samples import ImageSample, VideoSample
+
+# Layouts whose `read` takes `part`.
+_PARTED = frozenset({"webdataset"})
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Pictures and clips that have objects, and what was skipped while they were read."""
+
+    pictures: tuple[ImageSample, ...]
+    clips: tuple[VideoSample, ...]
+    report: ReadReport
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is trained on, and what is kept for measuring and choosing; no picture is in both."""
+
+    train: Samples
+    kept: Samples
+
+
+def read_samples(folder: Path, part: str = "all") -> Samples:
+    """The samples of a folder or file, in any layout of `datasets.catalog`; no pixels are read.
+
+    `part` is told to layouts that know it; of others everything is read. Raises InputError, FormatError.
+    """
+    name, report = catalog.detect(folder), ReadReport()
+    options = {"part": part} if name in _PARTED else {}
+    pictures: list[ImageSample] = []
+    clips: list[VideoSample] = []
+    for sample in catalog.read(name, folder, report=report, **options):
+        if not sample.objects:
+            continue
+        if isinstance(sample, VideoSample):
+            clips.append(sample)
+        elif sample.picture is not None:
+            pictures.append(sample)
+    return Samples(tuple(pictures), tuple(clips), report)
+
+
+def read_parts(folders: Sequence[Path], part: str, held_out: float | int) -> Parts:
+    """The samples of several folders, each parted as it says itself, else by `held_out`.
+
+    Data that know a part "tune" keep that. Of others a share of the pictures is kept, at least one of two,
+    those with the lowest hash of their names: the same ones whatever else is in the folder, or nearly so.
+    Raises InputError, FormatError.
+    """
+    if not 0 <= held_out < 1:
+        raise InputError("input.value", f"held_out is {held_out}, expected a share from 0 to below 1.")
+    found: list[tuple[Samples, Samples]] = []
+    for folder in folders:
+        train = read_samples(folder, part)
+        kept = read_samples(folder, "tune") if part == "train" and _is_parted(folder) else None
+        if kept is not None and (kept.pictures or kept.clips):
+            found.append((train, kept))
+        else:
+            found.append(_split(train, float(held_out)))
+    return Parts(_joined([train for train, _ in found]), _joined([kept for _, kept in found]))
+
+
+def _is_parted(folder: Path) -> bool:
+    return catalog.detect(folder) in _PARTED
+
+
+def _split(samples: Samples, share: float) -> tuple[Samples, Samples]:
+    """The samples to train on, and those that are kept."""
+    order = sorted(samples.pictures, key=lambda sample: _hash(sample.file_name))
+    count = round(share * len(order))
+    if share and len(order) > 1:
+        count = min(max(1, count), len(order) - 1)
+    kept = {id(sample) for sample in order[:count]}
+    train = tuple(sample for sample in samples.pictures if id(sample) not in kept)
+    held = tuple(sample for sample in samples.pictures if id(sample) in kept)
+    return Samples(train, samples.clips, samples.report), Samples(held, (), ReadReport())
+
+
+def _hash(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def _joined(parts: Sequence[Samples]) -> Samples:
+    report = ReadReport()
+    for part in parts:
+        report.add_all(part.report)
+    return Samples(
+        tuple(sample for part in parts for sample in part.pictures),
+        tuple(sample for part in parts for sample in part.clips),
+        report,
+    )

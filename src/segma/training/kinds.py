@@ -1,0 +1,78 @@
+"""Steps on pictures and on clips: who makes their batches and their losses, and how they take turns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from segma.errors import InputError
+from segma.models.sam2.model import Sam2
+from segma.runtime import Runtime
+from segma.training.batch import ClipBatch, ImageBatch
+from segma.training.config import TrainConfig
+from segma.training.data import Samples
+from segma.training.loader import Pool, batches
+from segma.training.loop import Batches, Step
+from segma.training.steps.images import StepResult, image_step
+
+
+def step_of(config: TrainConfig, runtime: Runtime) -> Step:
+    """The loss of a batch of either kind; in bfloat16 where the runtime computes in it."""
+    device, dtype = runtime.torch_device.type, runtime.dtype
+
+    def step(module: nn.Module, batch: ImageBatch | ClipBatch, generator: torch.Generator) -> StepResult:
+        assert isinstance(module, Sam2)
+        with torch.autocast(device, dtype=dtype, enabled=dtype != torch.float32):
+            if isinstance(batch, ClipBatch):
+                from segma.training.steps.clips import clip_step
+
+                return clip_step(module, batch, config, generator)
+            return image_step(module, batch, config, generator)
+
+    return step
+
+
+def batches_of(samples: Samples, config: TrainConfig) -> Batches:
+    """The run's batches from any number on: of pictures, of clips, or of both in turns.
+
+    Raises InputError where there is nothing of a kind that is wanted.
+    """
+    if not 0 <= config.video_share <= 1:
+        raise InputError("input.value", f"video_share is {config.video_share}, expected 0 to 1.")
+    if config.video_share < 1 and not samples.pictures:
+        raise InputError("input.not_found", "There are no pictures with masks to train on.")
+    if not samples.pictures and not samples.clips:
+        raise InputError("input.not_found", "There are no clips with masks to train on.")
+    pool = Pool.of(samples.pictures)
+
+    def of_pictures(first: int) -> Iterator[Any]:  # batches
+        return batches(pool, config, first)
+
+    if not config.video_share:
+        return of_pictures
+    from segma.training.clip_loader import clip_batches
+    from segma.training.clip_sources import ClipPool
+
+    clips = ClipPool.of(samples.clips, samples.pictures)
+    return in_turns(of_pictures, lambda first: clip_batches(clips, config, first), config)
+
+
+def in_turns(pictures: Batches, clips: Batches, config: TrainConfig) -> Batches:
+    """Batches of both kinds; which kind number i is of is drawn from the seed, so that a run can be resumed.
+
+    Each kind counts its own batches.
+    """
+    total = config.steps * config.optim.accumulate
+    is_clip = np.random.default_rng((config.seed, 0xC11B)).random(total) < config.video_share
+
+    def from_number(first: int) -> Iterator[Any]:
+        before = int(is_clip[:first].sum())
+        sources = (iter(pictures(first - before)), iter(clips(before)))
+        for index in range(first, total):
+            yield next(sources[int(is_clip[index])])
+
+    return from_number

@@ -1,0 +1,93 @@
+"""The network of a run: made from nothing or from weights, frozen in parts, blended at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from segma.checkpoints.load import load
+from segma.errors import InputError, ModelError
+from segma.models.sam2.config import VARIANTS, Sam2Config
+from segma.models.sam2.model import Sam2
+from segma.training.config import TrainConfig
+
+# What only tracking uses, so that steps on pictures give it no gradient.
+_MEMORY = ("memory_", "obj_ptr", "maskmem", "no_mem_pos", "no_obj", "mask_downsample")
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network to train, the config that its weights are saved with, and the licence of those it began with.
+
+    `original` are the weights it began with, where the run began with weights.
+    """
+
+    module: Sam2
+    config: Sam2Config
+    licence: str
+    original: Mapping[str, Tensor] | None
+
+
+def build(config: TrainConfig) -> Network:
+    """The network of a run on the CPU, in float32, its frozen parts without gradients.
+
+    Raises ModelError for a variant or weights that are not there, or are no SAM 2; InputError where parts
+    are frozen though the weights are random.
+    """
+    torch.manual_seed(config.seed)  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
+    network = _loaded(config) if config.start else _fresh(config)
+    module = network.module
+    module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  torch's stubs lack it
+    module.requires_grad_(True).train()
+    frozen = config.frozen if config.video_share else (*config.frozen, *_MEMORY)
+    for name, parameter in module.named_parameters():
+        if name.startswith(frozen):
+            parameter.requires_grad_(False)
+    for layer in module.modules():
+        if hasattr(layer, "drop_path"):  # some layers' own
+            setattr(layer, "drop_path", config.drop_path)  # noqa: B010  torch types attributes as modules
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise InputError("input.value", "Every weight is frozen, nothing would be trained.", "Change frozen.")
+    return network
+
+
+def _fresh(config: TrainConfig) -> Network:
+    if config.variant not in VARIANTS:
+        raise ModelError("model.unknown", f'No size "{config.variant}".', f"Sizes: {', '.join(VARIANTS)}.")
+    if config.frozen:
+        raise InputError(
+            "input.value",
+            f"{config.name} keeps weights as they are ({', '.join(config.frozen)}), but has none.",
+            "Say what to start from: --model NAME|FILE.",
+        )
+    sizes = VARIANTS[config.variant]
+    sizes = replace(sizes, image_size=config.image_size or sizes.image_size)
+    return Network(Sam2(sizes), sizes, "unknown", None)
+
+
+def _loaded(config: TrainConfig) -> Network:
+    found = load(config.start)
+    if not isinstance(found.module, Sam2):
+        raise ModelError(
+            "model.task", f"{found.name} is of the system {found.system}.", "Only SAM 2 can be trained."
+        )
+    module, sizes = found.module, found.module.config
+    if config.image_size not in (0, sizes.image_size):
+        sizes = replace(sizes, image_size=config.image_size)
+        module = Sam2(sizes)
+        module.load_state_dict(found.module.state_dict())
+    original = {name: value.detach().clone() for name, value in module.state_dict().items()}
+    return Network(module, sizes, found.licence, original)
+
+
+def blend(module: nn.Module, original: Mapping[str, Tensor], share: float) -> None:
+    """Put `share` of a module's weights and the rest of the original ones into it."""
+    state = module.state_dict()
+    mixed = {
+        name: torch.lerp(original[name].to(value), value, share) if value.is_floating_point() else value
+        for name, value in state.items()
+    }
+    module.load_state_dict(mixed)

@@ -1,0 +1,215 @@
+"""A run from beginning to end: config -> network, data, loop -> weights and a report in a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import segma
+from segma.checkpoints.origin import file_hashes
+from segma.checkpoints.save import save
+from segma.errors import InputError, ModelError
+from segma.evaluation.origin import commit_of
+from segma.evaluation.protocols.speed import machine_facts
+from segma.media.files import write_text
+from segma.runtime import Runtime, keep_freed_memory
+from segma.samples import ImageSample
+from segma.training import saving
+from segma.training.config import TrainConfig
+from segma.training.data import Parts, read_parts, read_samples
+from segma.training.kinds import batches_of, step_of
+from segma.training.loop import Progress, Run
+from segma.training.network import Network, blend, build
+from segma.training.validation import Question, ask, questions
+
+WEIGHTS = "weights.safetensors"
+REPORT = "report.json"
+NOT_MEASURED = "not measured"
+
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a run left: its folder, the weights in it, and the report (also in `report.json`).
+
+    The report has `recipe`, `start`, `steps`, `seconds`, `data` (how much was read, kept and skipped),
+    `held_out` and `elsewhere` (scores `before` and `after`, or "not measured"), `scores` (those on the way),
+    and what made it.
+    """
+
+    folder: Path
+    weights: Path
+    report: Mapping[str, Any]  # JSON
+
+
+def start(
+    config: TrainConfig,
+    folder: Path,
+    runtime: Runtime | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    *,
+    check: Sequence[Path] = (),
+    stop: Callable[[], bool] | None = None,
+) -> Outcome:
+    """Train, or go on where the run in `folder` was, and write the weights and the report there.
+
+    `check` are other data to measure before and after. `stop` is asked after each step. Raises InputError
+    for settings that make no sense and data without objects, FormatError, ModelError for weights or a
+    checkpoint that do not fit, StoreError where nothing can be written, Cancelled after `stop`.
+    """
+    runtime = Runtime() if runtime is None else runtime
+    _check(config, runtime)
+    parts = read_parts([Path(name) for name in config.data], config.part, config.held_out)
+    elsewhere = _elsewhere(check, config)
+    network = build(config)
+    config = replace(config, image_size=network.config.image_size)
+    saving.load(folder, config)  # a checkpoint that does not fit is told before anything long
+    _prepare(network.module, runtime)
+    kept = questions(parts.kept.pictures, config.validate_objects, config.seed)
+    measured = {"held_out": kept, **elsewhere}
+    before = _measured(network.module, measured, runtime) if network.original is not None else None
+    run = Run(
+        config,
+        network.module,
+        step_of(config, runtime),
+        batches_of(parts.train, config),
+        folder,
+        validate=(lambda module: _scores(module, kept, runtime)) if kept else None,
+        on_progress=on_progress,
+        device=runtime.torch_device,
+        stop=stop,
+    )
+    run.train().copy_to(network.module)
+    if network.original is not None and config.blend < 1:
+        blend(network.module, network.original, config.blend)
+    network.module.eval().half().float()  # what is measured is what will be in the file
+    after = _measured(network.module, measured, runtime)
+    weights = _save(network, config, folder, run.done)
+    report = {
+        **_facts(config, runtime, run),
+        "data": _told(parts, run),
+        "weights": {"file": weights.name, "sha256": file_hashes(weights, ["sha256"])["sha256"]},
+        **_compared(before, after),
+        "scores": run.scores,
+    }
+    write_text(folder / REPORT, json.dumps(report, indent=1) + "\n", overwrite=True)
+    return Outcome(folder=folder, weights=weights, report=report)
+
+
+def _check(config: TrainConfig, runtime: Runtime) -> None:
+    """Raises InputError for settings that make no sense, ModelError for a precision without training."""
+    if not config.data:
+        raise InputError("input.value", f"{config.name} needs data.", "Name a folder with --data FOLDER.")
+    least = {"batch": config.batch, "steps": config.steps, "optim.accumulate": config.optim.accumulate}
+    for name, value in least.items():
+        if value < 1:
+            raise InputError("input.value", f"{name} is {value}, expected 1 or more.")
+    shares = {"blend": config.blend, "crop.mosaic": config.crop.mosaic, "prompts.box": config.prompts.box}
+    for name, value in shares.items():
+        if not 0 <= value <= 1:
+            raise InputError("input.value", f"{name} is {value}, expected 0 to 1.")
+    if config.blend < 1 and not config.start:
+        raise InputError("input.value", "blend needs weights to start from.", "Name them with --model.")
+    if runtime.dtype == torch.float16:
+        raise ModelError("model.device", "Training in fp16 is not stable.", "Use --precision bf16 or fp32.")
+
+
+def _prepare(module: nn.Module, runtime: Runtime) -> None:
+    """To the device; `Runtime.place` would also make the weights bfloat16."""
+    if runtime.threads is not None:
+        torch.set_num_threads(runtime.threads)
+    if runtime.torch_device.type == "cpu":
+        keep_freed_memory()
+    module.to(runtime.torch_device)
+
+
+def _elsewhere(check: Sequence[Path], config: TrainConfig) -> dict[str, list[Question]]:
+    """What to measure on other data, by the folder's name."""
+    found: dict[str, list[Question]] = {}
+    for path in check:
+        pictures: Sequence[ImageSample] = read_samples(path, "tune").pictures or read_samples(path).pictures
+        if not pictures:
+            raise InputError("input.not_found", f"{path}: there are no pictures with masks in it.")
+        found[path.resolve().name] = questions(pictures, config.validate_objects, config.seed)
+    return found
+
+
+def _measured(module: nn.Module, asked: Mapping[str, list[Question]], runtime: Runtime) -> dict[str, Scores]:
+    return {name: _scores(module, each, runtime) for name, each in asked.items()}
+
+
+def _scores(module: nn.Module, asked: Sequence[Question], runtime: Runtime) -> Scores:
+    """Mean IoUs of the network as people would use it."""
+    was_training = module.training
+    module.eval()
+    found = ask(module, asked, runtime)  # pyright: ignore[reportArgumentType]  a Sam2 is Promptable
+    module.train(was_training)
+    return found
+
+
+def _compared(before: Mapping[str, Scores] | None, after: Mapping[str, Scores]) -> dict[str, Any]:  # JSON
+    """Scores before and after, on what was held out and elsewhere; words where nothing was measured."""
+    rows = {
+        name: {"before": (before or {}).get(name) or NOT_MEASURED, "after": scores}
+        if scores
+        else NOT_MEASURED
+        for name, scores in after.items()
+    }
+    held_out = rows.pop("held_out")
+    return {"held_out": held_out, "elsewhere": rows or NOT_MEASURED}
+
+
+def _save(network: Network, config: TrainConfig, folder: Path, steps: int) -> Path:
+    """The weights as float16, with where they come from."""
+    names = ", ".join(Path(name).resolve().name for name in config.data)
+    origin = f"segma train {config.name}, {steps} steps on {names}; segma {segma.__version__}"
+    commit = _commit()
+    origin += f", commit {commit[:12]}" if commit else ""
+    if config.start:
+        origin += f"; started from {Path(config.start).name}"
+    network.module.half()
+    try:
+        return save(network.module, network.config, folder / WEIGHTS, origin=origin, licence=network.licence)
+    finally:
+        network.module.float()
+
+
+def _facts(config: TrainConfig, runtime: Runtime, run: Run) -> dict[str, Any]:  # JSON
+    """What was run, how long, and by what."""
+    return {
+        "recipe": config.name,
+        "start": Path(config.start).name or "random weights",
+        "blend": config.blend,
+        "steps": run.done,
+        "seconds": round(run.seconds, 1),
+        "steps_left_out": run.left_out,
+        "segma": segma.__version__,
+        "commit": _commit(),
+        "runtime": runtime.describe(),
+        "machine": machine_facts(("torch", "numpy", "opencv-python-headless")),
+        "config": saving.as_json(replace(config, data=tuple(Path(name).name for name in config.data))),
+    }
+
+
+def _commit() -> str | None:
+    return commit_of(Path(segma.__file__).resolve().parents[2])
+
+
+def _told(parts: Parts, run: Run) -> dict[str, Any]:  # JSON
+    """How much there was to learn from, and what could not be used."""
+    report = parts.train.report
+    return {
+        "pictures": len(parts.train.pictures),
+        "clips": len(parts.train.clips),
+        "held_out_pictures": len(parts.kept.pictures),
+        "skipped": dict(report.counts),
+        "skipped_summary": report.summary() if report.skipped else "",
+        "unreadable_met": run.unreadable,
+    }
