@@ -30,6 +30,7 @@ class Refiner(nn.Module):
         self, fine: Float[Tensor, "batch c side side"], prompt: Float[Tensor, "batch maps side side"] | None
     ) -> Float[Tensor, "batch c side side"]:
         """The finest maps with the addition."""
+        fine = fine.to(self.first.weight.dtype)
         seen = fine if prompt is None else torch.cat([fine, prompt.to(fine.dtype)], 1)
         seen = seen.contiguous(memory_format=torch.channels_last)
         return fine + self.second(F.relu(self.first(seen)))

@@ -78,7 +78,7 @@ def num_channels(num_levels: int) -> int:
 
 
 def likeness_maps(
-    levels: Sequence[Float[Tensor, "_ c h w"]], drawn: Float[Tensor, "batch maps side side"]
+    levels: Sequence[Float[Tensor, "_ _ _ _"]], drawn: Float[Tensor, "batch maps side side"]
 ) -> Float[Tensor, "batch more side side"]:
     """How alike each place is, by its features, to what was pointed at: cosines, of every level.
 

@@ -125,7 +125,7 @@ class Run:
         window: list[tuple[float, dict[str, float]]] = []
         lost = 0
         step = first
-        stopped = False
+        stopped, rate = False, 0.0
         while step < config.steps and not clock.over(config.minutes) and not stopped:
             rate = learning_rate(config.optim, step, self._share_done(step, clock.seconds))
             for group in optimizer.param_groups:
@@ -147,7 +147,7 @@ class Run:
                 self._score(step, clock)
             stopped = self.stop is not None and self.stop()
         if window:
-            self._report(step, clock, window, 0.0)
+            self._report(step, clock, window, rate)
         is_new = not self.scores or self.scores[-1]["step"] != step
         if self.validate and is_new and not stopped:
             self._score(step, clock)

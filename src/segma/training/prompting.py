@@ -9,8 +9,8 @@ from numpy import ndarray
 
 from segma.training.config import PromptConfig
 
-# Of the compared places: in the grown box of the object, near its edge; the rest anywhere. With fewer far away
-# a click's answer runs out into the picture, and dice alone hardly calls it back.
+# Of the compared places: in the grown box of the object, near its edge; the rest anywhere. With fewer of the
+# rest a click's answer runs out into the picture, and dice alone hardly calls it back.
 _IN_BOX, _NEAR_EDGE = 0.35, 0.25
 
 
@@ -49,7 +49,7 @@ def compared_places(
     """Places xy (pixels, integers in the middle), what the mask is there, and weights that make them fair.
 
     A third lies in the surroundings of the object, many near its edge, the rest anywhere, so that small
-    objects and thin edges count; a weighted sum over the places is an unbiased estimate of one over the picture.
+    objects and thin edges count; a weighted sum over places is an unbiased estimate of one over the picture.
     """
     height, width = mask.shape
     x, y, w, h = cv2.boundingRect(mask)

@@ -246,7 +246,7 @@ def _paint_level(
 
 @dataclass(frozen=True, slots=True)
 class _Surface:
-    """The points of one layer of some pictures, in its parts' coordinates; `numbers` are `rows` on the CPU."""
+    """One layer's points in the coordinates of its part, by picture; `numbers` are `rows` on the CPU."""
 
     rows: Float[Tensor, "items columns"]
     numbers: Float[ndarray, "items columns"]

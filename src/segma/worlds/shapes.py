@@ -48,7 +48,7 @@ KINDS = tuple(_GROUP)
 
 @dataclass(frozen=True, slots=True)
 class ShapeTable:
-    """Many shapes as padded tables; what the CPU knows of each (`group`, `count`, `hole_count`) picks the work."""
+    """Many shapes as padded tables; what the CPU knows (`group`, `count`, `hole_count`) picks the work."""
 
     group: Integer[ndarray, " shapes"]
     count: Integer[ndarray, " shapes"]

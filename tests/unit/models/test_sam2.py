@@ -34,9 +34,14 @@ def made_up(config: Sam2Config) -> Sam2:
     return network.eval()
 
 
-@pytest.fixture
-def toy(sam2_toy_config: Sam2Config) -> Sam2:
-    return made_up(sam2_toy_config)
+def ours(config: Sam2Config) -> Sam2Config:
+    """The config with everything that official weights do not have."""
+    return replace(config, trunk="conv", prompt_maps=True, refiner_width=8)
+
+
+@pytest.fixture(params=["official", "ours"])
+def toy(sam2_toy_config: Sam2Config, request: pytest.FixtureRequest) -> Sam2:
+    return made_up(ours(sam2_toy_config) if request.param == "ours" else sam2_toy_config)
 
 
 def pixels(batch: int = 1) -> Tensor:
@@ -280,15 +285,22 @@ def test_bfloat16_is_near(toy: Sam2) -> None:
     assert (seen.float() - exact_seen).std() < 0.1 * exact_seen.std()
 
 
-def test_files_of_both_layouts_load(toy: Sam2, sam2_toy_config: Sam2Config, tmp_path: Path) -> None:
-    save(toy, sam2_toy_config, tmp_path / "toy.safetensors", origin="a test", licence="X")
-    save(toy, sam2_toy_config, tmp_path / "hub", origin="a test", licence="X", layout="transformers")
+def test_files_of_both_layouts_load(toy: Sam2, tmp_path: Path) -> None:
+    names = ["toy.safetensors", "trainer.pt"]
+    save(toy, toy.config, tmp_path / "toy.safetensors", origin="a test", licence="X")
     torch.save({"model": toy.state_dict(), "optimizer": {}, "epoch": 3}, tmp_path / "trainer.pt")
+    if toy.config.trunk == "hiera":
+        names.append("hub")
+        save(toy, toy.config, tmp_path / "hub", origin="a test", licence="X", layout="transformers")
+    else:
+        with pytest.raises(ModelError, match="no such network"):
+            save(toy, toy.config, tmp_path / "hub", origin="a test", licence="X", layout="transformers")
     expected = toy.state_dict()
-    for name in ("toy.safetensors", "hub", "trainer.pt"):
+    for name in names:
         loaded = load(tmp_path / name)
         assert loaded.system == "sam2"
-        assert name == "trainer.pt" or loaded.config == sam2_toy_config
+        assert name == "trainer.pt" or loaded.config == toy.config
+        assert loaded.config.trunk == toy.config.trunk
         assert all(torch.equal(value, expected[key]) for key, value in loaded.module.state_dict().items())
 
 

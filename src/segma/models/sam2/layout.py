@@ -156,6 +156,8 @@ def detect(shapes: Mapping[str, Shape]) -> Sam2Config | None:
     try:
         seen = _seen(shapes)
         alike = next((known for known in VARIANTS.values() if _same_stages(known, seen)), None)
+        if alike is None and seen.get("trunk") == "conv":
+            alike = _usual_conv()
         guess = {name: getattr(alike, name) for name, _ in _HIDDEN} if alike else _guess(seen)
         return Sam2Config(**seen, **guess)
     except (KeyError, IndexError, ValueError, ZeroDivisionError, ModelError):
@@ -163,7 +165,16 @@ def detect(shapes: Mapping[str, Shape]) -> Sam2Config | None:
 
 
 def transformers_config(config: Sam2Config) -> dict[str, Any]:  # JSON
-    """What stands in the `config.json` beside weights in the transformers layout (Sam2VideoModel)."""
+    """What stands in the `config.json` beside weights in the transformers layout (Sam2VideoModel).
+
+    `ModelError` model.mismatch for networks that it cannot hold: our own trunk, drawn prompts, a refiner.
+    """
+    if config.trunk != "hiera" or config.prompt_maps or config.refiner_width:
+        raise ModelError(
+            "model.mismatch",
+            "transformers has no such network: these weights are of segma's own design.",
+            "Keep the official layout, a .safetensors file.",
+        )
     prompt = {
         "model_type": "sam2_video_prompt_encoder",
         "hidden_size": config.dim,
@@ -259,21 +270,46 @@ def _at(values: Any, path: tuple[str, ...]) -> Any:  # JSON
     return values
 
 
-def _seen(shapes: Mapping[str, Shape]) -> dict[str, Any]:  # fields of a config
-    """The fields that shapes show."""
+def _hiera_seen(shapes: Mapping[str, Shape]) -> dict[str, Any]:  # fields of a config
+    """The fields of the trunk that shapes show."""
     blocks = _TRUNK + "blocks."
     depth = count_blocks(shapes, r"image_encoder\.trunk\.blocks\.(\d+)\.norm1\.weight")
     starts = [0, *(index for index in range(depth) if f"{blocks}{index}.proj.weight" in shapes)]
     if len(starts) != NUM_STAGES:
         raise ValueError(f"{len(starts)} stages")
     ends = [*starts[1:], depth]
-    fuser = "memory_encoder.fuser.layers."
     return {
         "stage_depths": tuple(end - start for start, end in zip(starts, ends, strict=True)),
         "stage_widths": tuple(shapes[f"{blocks}{index}.norm2.weight"][0] for index in starts),
         "stage_mlp_dims": tuple(shapes[f"{blocks}{index}.mlp.layers.0.weight"][0] for index in starts),
         "position_side": shapes[_TRUNK + "pos_embed"][2],
         "window_position_side": shapes[_TRUNK + "pos_embed_window"][2],
+    }
+
+
+def _conv_seen(shapes: Mapping[str, Shape]) -> dict[str, Any]:  # fields of a config
+    """The fields of our own trunk that shapes show; what it has none of is as in its first variant."""
+    stages = range(NUM_STAGES)
+    return {
+        "trunk": "conv",
+        "stage_depths": tuple(
+            count_blocks(shapes, rf"image_encoder\.trunk\.stages\.{stage}\.(\d+)\.norm\.weight")
+            for stage in stages
+        ),
+        "stage_widths": tuple(shapes[f"{_TRUNK}stages.{stage}.0.norm.weight"][0] for stage in stages),
+        "stage_mlp_dims": _usual_conv().stage_mlp_dims,
+    }
+
+
+def _usual_conv() -> Sam2Config:
+    return next(known for known in VARIANTS.values() if known.trunk == "conv")
+
+
+def _seen(shapes: Mapping[str, Shape]) -> dict[str, Any]:  # fields of a config
+    """The fields that shapes show."""
+    fuser, refiner = "memory_encoder.fuser.layers.", "sam_mask_decoder.refiner.first.weight"
+    is_conv = f"{_TRUNK}stem.0.weight" in shapes
+    return (_conv_seen(shapes) if is_conv else _hiera_seen(shapes)) | {
         "dim": shapes["image_encoder.neck.convs.0.conv.weight"][0],
         "memory_dim": shapes["memory_encoder.out_proj.weight"][0],
         "memory_layers": count_blocks(shapes, r"memory_attention\.layers\.(\d+)\.norm1\.weight"),
@@ -289,6 +325,8 @@ def _seen(shapes: Mapping[str, Shape]) -> dict[str, Any]:  # fields of a config
         "object_pointer_time": "obj_ptr_tpos_proj.weight" in shapes,
         "absent_memory": "no_obj_embed_spatial" in shapes,
         "attends_others": "other_obj_embed" in shapes,
+        "prompt_maps": shapes["sam_prompt_encoder.mask_downscaling.0.weight"][1] > 1,
+        "refiner_width": shapes[refiner][0] if refiner in shapes else 0,
     }
 
 

@@ -197,7 +197,7 @@ class Sam2(nn.Module):
         maps = prompt_maps(
             prompts.coords,
             prompts.labels,
-            prompts.boxes,
+            _drawn_boxes(prompts),
             batch=batch,
             side=self.input_spec.mask_size,
             image_size=self.config.image_size,
@@ -270,6 +270,15 @@ def _learned(*shape: int) -> nn.Parameter:
 
 def _rows(maps: Float[Tensor, "batch dim h w"]) -> Float[Tensor, "batch cells dim"]:
     return maps.flatten(2).transpose(1, 2).contiguous()
+
+
+def _drawn_boxes(prompts: PromptTensors) -> Float[Tensor, "batch 4"] | None:
+    """The boxes, also where they came as two points before the clicks."""
+    coords, labels = prompts.coords, prompts.labels
+    if prompts.boxes is not None or coords is None or labels is None or labels.shape[1] < 2:
+        return prompts.boxes
+    marks = torch.tensor([FIRST_CORNER, FIRST_CORNER + 1], device=labels.device)
+    return coords[:, :2].flatten(1) if bool((labels[:, :2] == marks).all()) else None
 
 
 def _with_corners(prompts: PromptTensors) -> tuple[Tensor | None, Tensor | None]:

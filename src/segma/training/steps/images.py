@@ -49,7 +49,7 @@ def image_step(model: Sam2, batch: ImageBatch, config: TrainConfig, generator: t
     if config.losses.likeness:
         levels, size = (features.embedding, *features.fine), batch.pixels.shape[-1]
         unlike = likeness_loss(levels, batch.picture, batch.places, batch.inside, size)
-        numbers["likeness"] = float(unlike)
+        numbers["likeness"] = float(unlike.detach())
         loss = loss + config.losses.likeness * unlike
     return StepResult(loss, numbers)
 
