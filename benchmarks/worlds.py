@@ -1,4 +1,4 @@
-"""Made scenes: how long drawing and rendering them takes on one thread, by family; `--sheet` writes a picture."""
+"""Made scenes: how long drawing and rendering take on one thread, by family; `--sheet` writes a picture."""
 
 from __future__ import annotations
 
@@ -28,15 +28,18 @@ def main() -> int:
     parser.add_argument("--sheet", type=Path, help="write a contact sheet there instead")
     options = parser.parse_args()
     if options.sheet is not None:
-        picture = Image.fromarray(contact_sheet(SHEET, size=96, seed=SEED))
+        picture = Image.fromarray(contact_sheet(SHEET, size=112, seed=SEED))
         palette = picture.quantize(256)
-        picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(options.sheet, optimize=True)
+        picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(
+            options.sheet, optimize=True
+        )
         return 0
     torch.set_num_threads(1)
     render([draw_scene("plain", 0)], size=options.size, device=options.device)
     busy = os.getloadavg()[0]
-    print(f"{options.size} px, {options.device}, one thread, load of the machine {busy:.1f}; times of this process")
-    print("| family | objects | draw, ms a scene | render, ms a frame | frames/s |\n| --- | ---: | ---: | ---: | ---: |")
+    print(f"{options.size} px, {options.device}, one thread, load {busy:.1f}; times of this process")
+    print("| family | objects | draw, ms a scene | render, ms a frame | frames/s |")
+    print("| --- | ---: | ---: | ---: | ---: |")
     for family in options.families:
         print(row(family, options), flush=True)
     return 0

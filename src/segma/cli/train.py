@@ -226,9 +226,11 @@ def _rows(scores: Mapping[str, Any] | str) -> list[str]:  # JSON: a table, or wo
     if isinstance(scores, str):
         return [f"  {scores}"]
     before, after = scores["before"], scores["after"]
-    names = {"click1": "1 click", "click3": "3 clicks", "box": "box"}
+    names = {"click1": "1 click", "click3": "3 clicks", "box": "box", "jf": "J&F"}
     cells = [["  IoU", "before", "after"]]
     for name, words in names.items():
+        if name not in after:
+            continue
         was = f"{before[name]:.1f}" if isinstance(before, Mapping) else _NOT_MEASURED
         cells.append([f"  {words}", was, f"{after[name]:.1f}"])
     return table(cells, right=frozenset({1, 2})).splitlines()

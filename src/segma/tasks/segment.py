@@ -1,7 +1,7 @@
 """One image, many questions: encode once, then masks for points, boxes, masks and embeddings.
 
-Invariants of `ImageSession`: the embedding belongs to `image` and never changes; asking changes nothing,
-so any number of threads may ask (the lock queues them).
+Invariants of `ImageSession`: the embedding belongs to `image` and never changes; asking changes nothing but
+the parts kept for a second look, so any number of threads may ask (the lock queues them).
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
@@ -26,6 +27,7 @@ from segma.runtime import Runtime, memory_errors
 from segma.tasks import postprocess
 from segma.tasks.choice import single_masks
 from segma.tasks.preprocess import alike, image_to_model, mask_prompt, pack_prompts
+from segma.tasks.second_look import LookConfig, Window, in_window, placed, window_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +43,8 @@ class EncodedImage:
 class ImageSession:
     """An image that can be asked about. Use as a context or just drop it; nothing needs closing.
 
-    `source` is the file's name, for messages and results.
+    `source` is the file's name, for messages and results. `look` is for models that see small things badly:
+    these are then looked at again, closer.
     """
 
     model: Promptable
@@ -51,6 +54,10 @@ class ImageSession:
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     encoded: EncodedImage = field(init=False, repr=False)
     encode_seconds: float = field(init=False, default=0.0)
+    look: LookConfig | None = None
+    parts: dict[Window, EncodedImage] = field(
+        init=False, repr=False, default_factory=dict[Window, EncodedImage]
+    )
 
     def __post_init__(self) -> None:
         start = time.perf_counter()
@@ -111,7 +118,11 @@ class ImageSession:
         with self.lock, memory_errors(), torch.inference_mode():
             for indices, decoded in self._decode(prompts):
                 for row, index in enumerate(indices):
-                    answers[index] = self._records(decoded, row, index, prompts[index], candidates)
+                    prompt, transform = prompts[index], self.encoded.transform
+                    answers[index] = self._records(decoded, row, index, prompt, candidates, transform)
+            if self.look is not None:
+                for index, records in answers.items():
+                    answers[index] = self._looked_again(prompts[index], records, candidates, self.look)
         records = tuple(record for index in sorted(answers) for record in answers[index])
         return Prediction(
             size=self.size,
@@ -133,7 +144,13 @@ class ImageSession:
                 yield indices, decode(self.model, self.encoded, tensors)
 
     def _records(
-        self, decoded: Decoded, row: int, index: int, prompt: PromptSet, candidates: int
+        self,
+        decoded: Decoded,
+        row: int,
+        index: int,
+        prompt: PromptSet,
+        candidates: int,
+        transform: Transform,
     ) -> list[MaskRecord]:
         """The answers to one prompt of a decoded batch, best first."""
         predicted_iou = decoded.predicted_iou[row].float().cpu().numpy()
@@ -144,7 +161,7 @@ class ImageSession:
         drawn = self.model.render_masks(decoded, torch.full_like(chosen, row), chosen).cpu().numpy()
         records: list[MaskRecord] = []
         for number, low_res_logits in zip(order, drawn, strict=True):
-            logits = postprocess.to_image_size(low_res_logits, self.encoded.transform)
+            logits = postprocess.to_image_size(low_res_logits, transform)
             records.append(
                 MaskRecord(
                     compact=Mask.from_dense(logits > self.model.mask_threshold),
@@ -156,6 +173,36 @@ class ImageSession:
                 )
             )
         return records
+
+    def _looked_again(
+        self, prompt: PromptSet, records: list[MaskRecord], candidates: int, look: LookConfig
+    ) -> list[MaskRecord]:
+        """The answers from a part of the picture, or those that there are where the whole will do."""
+        window = window_of(prompt, records[0].compact, self.size, look, self.parts)
+        if window is None:
+            return records
+        if prompt.mask is None and prompt.num_clicks > 1 and prompt.box is None:  # as if clicked one by one
+            assert records[0].low_res_logits is not None
+            prompt = replace(prompt, mask=MaskPrompt(records[0].low_res_logits))
+        part, asked = self._part(window, look), in_window(prompt, window, self.size)
+        device = self.runtime.torch_device
+        decoded = decode(
+            self.model, part, pack_prompts([asked], part.transform, self.model.input_spec, device)
+        )
+        index = records[0].prompt_index
+        again = self._records(decoded, 0, index, asked, candidates, part.transform)
+        return [placed(record, window, prompt, self.size) for record in again]
+
+    def _part(self, window: Window, look: LookConfig) -> EncodedImage:
+        """The embedding of a part of the picture, kept for the next clicks."""
+        part = self.parts.pop(window, None)
+        if part is None:
+            x0, y0, x1, y1 = window
+            part = encode(self.model, np.ascontiguousarray(self.image[y0:y1, x0:x1]), self.runtime)
+        while len(self.parts) >= look.kept:
+            del self.parts[next(iter(self.parts))]
+        self.parts[window] = part
+        return part
 
     def _mask_prompt(
         self, mask: Bool[ndarray, "height width"] | None, previous: MaskRecord | None

@@ -137,6 +137,9 @@ class TrainConfig:
     save_minutes: float = 3.0
     validate_minutes: float = 15.0
     validate_objects: int = 200
+    """Objects of pictures kept aside to ask about."""
+    validate_clips: int = 8
+    """Clips kept aside to follow, of runs on clips."""
     crop: CropConfig = field(default_factory=CropConfig)
     prompts: PromptConfig = field(default_factory=PromptConfig)
     clips: ClipConfig = field(default_factory=ClipConfig)

@@ -18,7 +18,7 @@ NAME = "checkpoint.pt"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # Fields that may differ between the run that saved and the one that goes on.
 _MAY_CHANGE = frozenset(
-    {"minutes", "workers", "save_minutes", "validate_minutes", "validate_objects", "data"}
+    {"minutes", "workers", "save_minutes", "validate_minutes", "validate_objects", "validate_clips", "data"}
 )
 
 
@@ -78,7 +78,8 @@ def load(folder: Path, config: TrainConfig) -> Saved | None:
         ) from error
     now, usual = as_json(config), as_json(TrainConfig(name=config.name))
     then = _filled(saved.config, usual)  # a field that is newer than the checkpoint had its usual value
-    different = [name for name in now if name not in _MAY_CHANGE and now[name] != then.get(name)]
+    may_change = _MAY_CHANGE if config.video_share else _MAY_CHANGE | {"clips"}
+    different = [name for name in now if name not in may_change and now[name] != then.get(name)]
     if different:
         raise ModelError(
             "model.mismatch",

@@ -16,17 +16,18 @@ from segma.checkpoints.origin import file_hashes
 from segma.checkpoints.save import save
 from segma.errors import InputError, ModelError
 from segma.evaluation.origin import commit_of
+from segma.evaluation.protocols.asking import evenly
 from segma.evaluation.protocols.speed import machine_facts
 from segma.media.files import write_text
+from segma.models.sam2.model import Sam2
 from segma.runtime import Runtime, keep_freed_memory
-from segma.samples import ImageSample
 from segma.training import saving
 from segma.training.config import TrainConfig
-from segma.training.data import Parts, read_parts, read_samples
+from segma.training.data import Parts, Samples, read_parts, read_samples
 from segma.training.kinds import batches_of, step_of
 from segma.training.loop import Progress, Run
 from segma.training.network import Network, blend, build
-from segma.training.validation import Question, ask, questions
+from segma.training.validation import Exam, questions
 
 WEIGHTS = "weights.safetensors"
 REPORT = "report.json"
@@ -72,7 +73,7 @@ def start(
     config = replace(config, image_size=network.config.image_size)
     saving.load(folder, config)  # a checkpoint that does not fit is told before anything long
     _prepare(network.module, runtime)
-    kept = questions(parts.kept.pictures, config.validate_objects, config.seed)
+    kept = _exam(parts.kept, config)
     measured = {"held_out": kept, **elsewhere}
     before = _measured(network.module, measured, runtime) if network.original is not None else None
     run = Run(
@@ -130,28 +131,31 @@ def _prepare(module: nn.Module, runtime: Runtime) -> None:
     module.to(runtime.torch_device)
 
 
-def _elsewhere(check: Sequence[Path], config: TrainConfig) -> dict[str, list[Question]]:
-    """What to measure on other data, by the folder's name."""
-    found: dict[str, list[Question]] = {}
+def _exam(samples: Samples, config: TrainConfig) -> Exam:
+    """What is asked of pictures, and of clips where the run is about them."""
+    asked = questions(samples.pictures, config.validate_objects, config.seed)
+    clips = evenly(samples.clips, config.validate_clips) if config.video_share else []
+    return Exam(tuple(asked), tuple(clips) if config.validate_clips else ())
+
+
+def _elsewhere(check: Sequence[Path], config: TrainConfig) -> dict[str, Exam]:
+    """What to measure on other data, by the folder's name; on what those keep for tuning, if they do."""
+    found: dict[str, Exam] = {}
     for path in check:
-        pictures: Sequence[ImageSample] = read_samples(path, "tune").pictures or read_samples(path).pictures
-        if not pictures:
+        exam = _exam(read_samples(path, "tune"), config) or _exam(read_samples(path), config)
+        if not exam:
             raise InputError("input.not_found", f"{path}: there are no pictures with masks in it.")
-        found[path.resolve().name] = questions(pictures, config.validate_objects, config.seed)
+        found[path.resolve().name] = exam
     return found
 
 
-def _measured(module: nn.Module, asked: Mapping[str, list[Question]], runtime: Runtime) -> dict[str, Scores]:
-    return {name: _scores(module, each, runtime) for name, each in asked.items()}
+def _measured(module: nn.Module, exams: Mapping[str, Exam], runtime: Runtime) -> dict[str, Scores]:
+    return {name: _scores(module, exam, runtime) for name, exam in exams.items()}
 
 
-def _scores(module: nn.Module, asked: Sequence[Question], runtime: Runtime) -> Scores:
-    """Mean IoUs of the network as people would use it."""
-    was_training = module.training
-    module.eval()
-    found = ask(module, asked, runtime)  # pyright: ignore[reportArgumentType]  a Sam2 is Promptable
-    module.train(was_training)
-    return found
+def _scores(module: nn.Module, exam: Exam, runtime: Runtime) -> Scores:
+    assert isinstance(module, Sam2)
+    return exam.scores(module, runtime)
 
 
 def _compared(before: Mapping[str, Scores] | None, after: Mapping[str, Scores]) -> dict[str, Any]:  # JSON
@@ -209,6 +213,7 @@ def _told(parts: Parts, run: Run) -> dict[str, Any]:  # JSON
         "pictures": len(parts.train.pictures),
         "clips": len(parts.train.clips),
         "held_out_pictures": len(parts.kept.pictures),
+        "held_out_clips": len(parts.kept.clips),
         "skipped": dict(report.counts),
         "skipped_summary": report.summary() if report.skipped else "",
         "unreadable_met": run.unreadable,

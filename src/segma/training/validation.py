@@ -1,22 +1,25 @@
-"""How good a network is on pictures kept aside: the mean IoU from a click, from three, from a box."""
+"""How good a network is on what is kept aside: mean IoU of clicks and boxes on pictures, J&F on clips."""
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 from numpy import ndarray
+from torch import nn
 
 from segma.errors import InputError
+from segma.evaluation.protocols import video
 from segma.media.image import read_picture
-from segma.models.interfaces import Promptable
+from segma.models.interfaces import Promptable, WithMemory
 from segma.prompts.simulate import Click, box_prompt, first_click, jittered_box, key_generator, next_click
 from segma.results import MaskRecord
 from segma.runtime import Runtime
-from segma.samples import ImageSample
+from segma.samples import ImageSample, VideoSample
 from segma.tasks.segment import ImageSession
 
 _log = logging.getLogger(__name__)
@@ -28,6 +31,37 @@ class Question:
 
     sample: ImageSample
     objects: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """Pictures to ask about, and clips to follow the objects of."""
+
+    asked: tuple[Question, ...]
+    clips: tuple[VideoSample, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.asked or self.clips)
+
+    def scores(self, model: WithMemory, runtime: Runtime) -> dict[str, float]:
+        """Those of `ask` and `follow`, as people would use the network; its mode is left as it was."""
+        assert isinstance(model, nn.Module)
+        was_training = model.training
+        model.eval()
+        found = ask(model, self.asked, runtime) | follow(model, self.clips, runtime)
+        model.train(was_training)
+        return found
+
+
+def follow(model: WithMemory, clips: Sequence[VideoSample], runtime: Runtime) -> dict[str, float]:
+    """J&F in percent of objects followed from their first mask, `jf`; empty where nothing can be measured."""
+    if not clips:
+        return {}
+    report = video.run(model, clips, video.VideoConfig(modes=("mask",)), runtime=runtime)
+    for line in report.skipped:
+        _log.warning("not measured: %s", line)
+    mean = report.mean("jf", "mask") if report.rows else math.nan
+    return {"jf": round(100 * mean, 2)} if math.isfinite(mean) else {}
 
 
 def questions(samples: Sequence[ImageSample], count: int, seed: int = 0) -> list[Question]:

@@ -81,7 +81,7 @@ def _dapple(image: Tensor, pairs: Sequence[tuple[Scene, int]], strength: Tensor)
     """The shade of leaves: where a slow noise is low it is dark, with soft edges."""
     across, down = _axes(image)
     tiles = noise_tiles(str(image.device))
-    rows = [np.random.default_rng((scene.seed, 6)).uniform(0, 1, 4) for scene, _ in pairs]
+    rows = [np.random.default_rng((s.seed, s.shot(f).start, 6)).uniform(0, 1, 4) for s, f in pairs]
     places = torch.tensor(np.array(rows), dtype=torch.float32, device=image.device)[:, :, None, None]
     fine = 0.3 + 0.9 * places[:, 2]
     u, v = across * fine + places[:, 0], down[:, None] * fine + places[:, 1]

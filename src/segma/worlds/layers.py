@@ -38,9 +38,9 @@ WHOLE, WARP, LOCAL, UNIT, SOFT, ALPHA, RELIEF, GLOSS, FLAT, LIGHT, COLUMNS = (
     21,
     25,
 )
-"""Where in a row: the map from the frame into the whole, its bend, wave and phase, the map from there into the
-part, lengths by local unit, softness (a length), opacity, relief, gloss, whether it is a shadow, and the direction
-to the light with the ambient share."""
+"""Where in a row: the map from the frame into the whole, its bend, wave and phase, the map from there
+into the part, lengths by local unit, softness (a length), opacity, relief, gloss, whether it is a
+shadow, and the direction to the light with the ambient share."""
 
 
 @dataclass(frozen=True, slots=True)

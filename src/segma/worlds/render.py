@@ -83,11 +83,12 @@ def render(
     size: int | tuple[int, int],
     device: torch.device | str = "cpu",
     frames: slice | None = None,
+    at_once: int | None = None,
 ) -> Rendered:
     """The scenes as pictures of `size` x `size` or (height, width) pixels: the frame is stretched to fill it.
 
     `frames` chooses some, in its order (a step of -1 reverses). Raises InputError where the scenes have
-    different numbers of frames then, or none.
+    numbers of frames then, or none. `at_once` scenes are painted together: by default one on a CPU, else all.
     """
     height, width = (size, size) if isinstance(size, int) else size
     if min(height, width) < 16:
@@ -101,7 +102,7 @@ def render(
     (numbers,) = chosen
     words = max(1, math.ceil(max(len(scene.objects) for scene in scenes) / 8))
     device = torch.device(device)
-    step = 1 if device.type == "cpu" else len(scenes)
+    step = at_once or (1 if device.type == "cpu" else len(scenes))
     with torch.no_grad():
         done = [
             _paint_scenes(scenes[start : start + step], numbers, (height, width), words, device)

@@ -34,6 +34,9 @@ MOTIONS = (
     *("deforming", "articulated", "crossing", "leaving", "vanishing", "darting"),
 )
 
+NOISE_TILES = 21
+"""How many tiles of noise there are to make textures of."""
+
 Colour = tuple[float, float, float]
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from segma.errors import FormatError
-from segma.worlds.scene import Scene
+from segma.worlds.scene import CLASSES, NOISE_TILES, TEXTURES, Scene
 
 _DIGITS = 6
 _Thing = TypeVar("_Thing")
@@ -19,11 +20,47 @@ _Thing = TypeVar("_Thing")
 def read_scene(text: str) -> Scene:
     """The scene that `Scene.to_json` wrote. Raises FormatError where it is none."""
     try:
-        return cast(Scene, _read(Scene, json.loads(text), "scene"))
+        scene = cast(Scene, _read(Scene, json.loads(text), "scene"))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         if isinstance(error, FormatError):
             raise
         raise FormatError("format.bad", f"this is no scene: {error}.") from error
+    for wrong in _contradictions(scene):
+        raise FormatError("format.bad", f"this is no scene: {wrong}.")
+    return scene
+
+
+def _contradictions(scene: Scene) -> Iterator[str]:
+    """What breaks the invariants of a scene."""
+    counts = (1, scene.num_frames)
+    starts = [shot.start for shot in scene.shots]
+    if scene.num_frames < 1 or min(scene.size) <= 0:
+        yield f"{scene.num_frames} frames of {scene.size[1]}x{scene.size[0]}"
+    if starts[:1] != [0] or sorted(set(starts)) != starts:
+        yield f"shots begin at {starts}"
+    motions = [shot.background.motion for shot in scene.shots]
+    if len(scene.camera.views) not in counts or any(len(each) not in counts for each in motions):
+        yield f"there are neither 1 nor {scene.num_frames} views of the camera or poses of a background"
+    if any(view.zoom <= 0 for view in scene.camera.views) or any(
+        s.background.depth <= 0 for s in scene.shots
+    ):
+        yield "a zoom or a depth is not above 0"
+    for place, each in enumerate(scene.objects, 1):
+        where = f"object {each.object_id}"
+        if each.object_id != place or (each.parent is not None and not 0 < each.parent < place):
+            yield f"{where} stands at place {place} and has parent {each.parent}"
+        if len(each.motion.poses) not in counts or len(each.motion.present) not in counts:
+            yield f"{where} has neither 1 nor {scene.num_frames} poses"
+        if each.depth <= 0 or any(pose.scale <= 0 or pose.stretch <= 0 for pose in each.motion.poses):
+            yield f"{where} has a depth or a scale that is not above 0"
+        if each.class_name not in CLASSES:
+            yield f"{where} is a {each.class_name!r}"
+    textures = [each.texture for each in scene.objects]
+    for shot in scene.shots:
+        textures += [shot.background.texture, *(region.texture for region in shot.background.regions)]
+    for texture in textures:
+        if texture.kind not in TEXTURES or not 0 <= texture.tile < NOISE_TILES:
+            yield f"there is no texture {texture.kind!r} of tile {texture.tile}"
 
 
 def rounded(thing: _Thing) -> _Thing:

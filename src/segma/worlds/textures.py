@@ -17,7 +17,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from segma.worlds.scene import TEXTURES, Colour, Texture
+from segma.worlds.scene import NOISE_TILES, TEXTURES, Colour, Texture
 
 _BLURS = (3.0, 9.0)
 _BLUR_LIMITS = (1.0, 5.0)
@@ -194,8 +194,8 @@ def _blurred(tiles: Float[ndarray, "tiles 256 256"], texels: float) -> Float[nda
     return np.fft.ifft2(np.fft.fft2(tiles) * keep).real.astype(np.float32)
 
 
-NOISE_TILE = 21
-"""The tile that holds normal noise of deviation 1."""
+NOISE_TILE = NOISE_TILES
+"""The tile after those of textures: normal noise of deviation 1."""
 
 
 def _tile(index: int) -> Float[ndarray, "256 256"]:

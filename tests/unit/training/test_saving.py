@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from segma.errors import ModelError, StoreError
-from segma.training.config import OptimConfig, TrainConfig
+from segma.training.config import ClipConfig, OptimConfig, TrainConfig
 from segma.training.saving import NAME, Saved, as_json, load, save
 
 CONFIG = TrainConfig(name="mine", data=("here",))
@@ -97,6 +97,15 @@ def test_how_long_and_how_often_may_change(tmp_path: Path) -> None:
     save(tmp_path, saved(1))
     later = replace(CONFIG, minutes=9.0, workers=3, save_minutes=1.0, validate_minutes=2.0, data=("there",))
     assert load(tmp_path, later) is not None
+
+
+def test_settings_of_clips_matter_to_runs_on_clips_only(tmp_path: Path) -> None:
+    save(tmp_path, saved(1))
+    assert load(tmp_path, replace(CONFIG, clips=ClipConfig(frames=9))) is not None
+    with_clips = replace(CONFIG, video_share=0.5)
+    save(tmp_path, saved(1, with_clips))
+    with pytest.raises(ModelError, match=r"different: clips"):
+        load(tmp_path, replace(with_clips, clips=ClipConfig(frames=9)))
 
 
 def test_a_field_newer_than_the_checkpoint_had_its_usual_value(tmp_path: Path) -> None:

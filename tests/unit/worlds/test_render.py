@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from segma.errors import InputError
+from segma.worlds.degrade import degrade
 from segma.worlds.families import draw_scene
 from segma.worlds.render import Rendered, render
 from segma.worlds.scene import (
@@ -223,6 +224,27 @@ def test_a_batch_is_its_scenes_one_by_one() -> None:
         alone = render([scene], size=40)
         assert torch.equal(alone.images[0], together.images[i])
         assert torch.equal(alone.owners[0], together.owners[i])
+
+
+def test_scenes_painted_together_are_those_painted_alone() -> None:
+    batch = [draw_scene("plain", 3), draw_scene("translucent", 5), draw_scene("night", 2)]
+    alone, together = (render(batch, size=40, at_once=count) for count in (1, 3))
+    assert (alone.owners != together.owners).float().mean() < 1e-3
+    assert (alone.whole_bits != together.whole_bits).float().mean() < 1e-3
+    # the slope of a distance is one-sided at a box's border, and the boxes differ
+    assert (alone.images.float() - together.images.float()).abs().mean() < 0.5
+
+
+def test_no_colour_is_not_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[bool] = []
+
+    def watched(image: torch.Tensor, pairs: list[tuple[Scene, int]]) -> torch.Tensor:
+        found.append(bool(torch.isfinite(image).all()))
+        return degrade(image, pairs)
+
+    monkeypatch.setattr("segma.worlds.render.degrade", watched)
+    render([draw_scene(family, 6) for family in ("plain", "thin", "letters")], size=32)
+    assert found == [True] * 3
 
 
 def test_truth_of_an_image() -> None:

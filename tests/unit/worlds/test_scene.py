@@ -27,7 +27,7 @@ def test_a_seed_is_a_scene(family: str) -> None:
 
 def test_digests_are_those_of_other_machines() -> None:
     found = [draw_scene(family, 1).digest()[:12] for family in ("plain", "parts", "moving")]
-    assert found == ["", "", ""]
+    assert found == ["69a6d5a8788c", "89120651c433", "ad243b8c1bf9"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -95,6 +95,32 @@ def test_json_of_something_else_is_refused(field: str, value: object) -> None:
     data = json.loads(draw_scene("plain", 0).to_json())
     with pytest.raises(FormatError, match=r"expected|no scene"):
         read_scene(json.dumps({**data, field: value}))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"object_id":1,', '"object_id":2,'),
+        ('"parent":null', '"parent":9999'),
+        ('"start":0', '"start":1'),
+        ('"num_frames":1,', '"num_frames":0,'),
+        ('"zoom":1.0', '"zoom":0.0'),
+        ('"tile":', '"tile":99'),
+        ('"class_name":"', '"class_name":"un'),
+    ],
+)
+def test_scenes_that_contradict_themselves_are_refused(old: str, new: str) -> None:
+    text = draw_scene("plain", 0).to_json()
+    assert old in text
+    with pytest.raises(FormatError, match="no scene"):
+        read_scene(text.replace(old, new))
+
+
+def test_a_pose_too_many_is_refused() -> None:
+    data = json.loads(draw_scene("plain", 0).to_json())
+    data["objects"][0]["motion"]["poses"] *= 3
+    with pytest.raises(FormatError, match="poses"):
+        read_scene(json.dumps(data))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", '{"seed": 1}', "[" * 100_000])

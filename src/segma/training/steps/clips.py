@@ -145,7 +145,7 @@ def _follow(
 
 def _plan(objects: _Objects, config: TrainConfig, generator: torch.Generator) -> tuple[Kind, list[int]]:
     """How the clip is prompted, and on which frames: the first, and now and then another one."""
-    draws = torch.rand(4, generator=generator).tolist()
+    draws = [float(draw) for draw in torch.rand(4, generator=generator)]
     kind: Kind = "click" if draws[1] < 0.5 else "box"
     if draws[0] < config.clips.mask_prompt:
         kind = "mask"
