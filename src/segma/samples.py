@@ -42,6 +42,37 @@ class ObjectSample:
     attributes: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
 
 
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Words that mean some objects of an image or video, by id; none where they describe nothing in it.
+
+    `kind` says what it takes to know which ("referring", "motion", "reasoning"), "" where nobody said.
+    """
+
+    text: str
+    object_ids: tuple[int, ...]
+    kind: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QuestionSample:
+    """A question about an image or video, by its `name`, with the answer.
+
+    `kind` is what is asked for ("when", "count", ...); `choices`, which hold the answer, are empty where it is
+    free; `object_ids` are what it is about. What one must look at to answer it: `spans_seconds` from a first
+    to a last moment, `spans_frames` from a first to a last frame, both inclusive, in order of time.
+    """
+
+    name: str
+    question: str
+    answer: str
+    kind: str = ""
+    choices: tuple[str, ...] = ()
+    object_ids: tuple[int, ...] = ()
+    spans_seconds: tuple[tuple[float, float], ...] = ()
+    spans_frames: tuple[tuple[int, int], ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageSample:
     """One image: where it is, how large (height, width), and its objects.
@@ -55,6 +86,7 @@ class ImageSample:
     objects: tuple[ObjectSample, ...] = ()
     image_id: int | None = None
     picture: PictureFile | None = None
+    sentences: tuple[Sentence, ...] = ()
     source: str = ""
     loose: str = ""
 
@@ -72,14 +104,6 @@ class TrackSample:
     predicted_iou: Mapping[int, float] = field(default_factory=dict[int, float])
     anchors: tuple[int, ...] = ()
     attributes: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """Words that mean some objects of a video, by id; none where they describe nothing in it."""
-
-    text: str
-    object_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -42,6 +42,7 @@ _LIKE_TEXTURES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "checked": (),
     }
 )
+_LEAST_AREA, _LEAST_SHARE = 0.0015, 0.45
 _FAINT = 0.45  # contrast of a pattern that may be overlooked
 _CERTAIN_TEXTURES = ("striped", "spotted", "checked")
 _ALIKE_CLASSES = ("blob", "pebble", "disc", "block", "leaf")
@@ -106,7 +107,7 @@ def facts_of(rendered: Rendered, index: int = 0) -> Facts:
         pixels = np.concatenate([images[i][visible[row, i]] for i in range(0, courses.num_frames, step)])
         areas = courses.areas[row][courses.areas[row] > 0]
         said = {
-            "class": _classes(each),
+            "class": _classes(each, is_plain_to_see(courses, row)),
             "colour": called_colours(pixels, each.attributes.colour),
             "texture": _textures(each),
             "size": _sizes(float(areas.min()), float(areas.max())),
@@ -146,8 +147,17 @@ def _colour_names(pixels: UInt8[ndarray, "pixels 3"]) -> ndarray:
     return found
 
 
-def _classes(each: SceneObject) -> frozenset[str]:
-    return frozenset(_ALIKE_CLASSES) if each.class_name in ("blob", "pebble") else frozenset({each.class_name})
+def is_plain_to_see(courses: Courses, thing: int) -> bool:
+    """Whether enough of a thing is seen on some frame to tell what it is."""
+    areas, wholes = courses.areas[thing], np.maximum(courses.wholes[thing], 1e-9)
+    return bool(((areas >= _LEAST_AREA) & (areas >= _LEAST_SHARE * wholes)).any())
+
+
+def _classes(each: SceneObject, plain: bool) -> frozenset[str]:
+    """The class, and what it may be taken for ("?": for anything)."""
+    if each.class_name in ("blob", "pebble"):
+        return frozenset(_ALIKE_CLASSES)
+    return frozenset({each.class_name} if plain else {each.class_name, "?"})
 
 
 def _textures(each: SceneObject) -> frozenset[str]:
