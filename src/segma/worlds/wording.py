@@ -33,10 +33,10 @@ _AT_ONCE = ("start", "end")
 WAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "thing": ("thing", "object", "item"),
-        "said colour": ("{value}", "{value}-coloured", "that [is|are] {value}"),
+        "said colour": ("{value}", "{value}-coloured", "{value}-hued"),
         "size tiny": ("tiny", "very small", "minute"),
         "size small": ("small", "little", "smallish"),
-        "size medium": ("medium-sized", "middle-sized", "neither large nor small"),
+        "size medium": ("medium-sized", "middle-sized", "mid-sized"),
         "size large": ("large", "big", "sizeable"),
         "size huge": ("huge", "very large", "enormous"),
         "texture striped": ("striped", "stripy", "with stripes"),
@@ -45,7 +45,7 @@ WAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "letter": ("{value}", '"{value}"', "reading {value}"),
         "left of": ("left of {other}", "to the left of {other}", "on the left-hand side of {other}"),
         "right of": ("right of {other}", "to the right of {other}", "on the right-hand side of {other}"),
-        "above": ("above {other}", "higher up than {other}", "over and above {other} in the picture"),
+        "above": ("above {other}", "higher up than {other}", "further up than {other}"),
         "below": ("below {other}", "further down than {other}", "lower in the picture than {other}"),
         "in front of": ("in front of {other}", "that partly [hides|hide] {other}", "overlapping {other} from the front"),
         "behind": ("behind {other}", "partly hidden by {other}", "peeking out from behind {other}"),
@@ -182,7 +182,7 @@ class Wording:
         else:
             way = self.pick("said colour" if attribute == "colour" else f"{attribute} {value}")
             way = way.replace("{value}", value)
-            if way.startswith(("that ", "with ", "neither ")):
+            if way.startswith("with "):
                 said.after.append(way)
             else:
                 said.adjectives.setdefault(attribute, []).append(way)

@@ -18,7 +18,7 @@ _SCALE, _UNDECIDED = 5.5, 0.3
 
 
 def likeness_loss(
-    levels: Sequence[Float[Tensor, "pictures c h w"]],
+    levels: Sequence[Float[Tensor, "pictures _ _ _"]],
     picture: Int[Tensor, " truths"],
     places: Float[Tensor, "truths p 2"],
     inside: Bool[Tensor, "truths p"],
