@@ -285,7 +285,11 @@ def made_ahead(dataset: Dataset[_Batch], numbers: range, workers: int) -> Iterat
         prefetch_factor=4 if workers else None,
         worker_init_fn=_prepare_worker,
     )
-    for batch in loader:
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # a fork does not copy OpenCV's pool of threads, and a worker would wait for it
+    made = iter(loader)
+    cv2.setNumThreads(threads)
+    for batch in made:
         if isinstance(batch, SegmaError):
             raise batch
         yield batch

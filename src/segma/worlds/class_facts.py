@@ -105,7 +105,12 @@ CLASS_FACTS: Mapping[str, ClassFact] = MappingProxyType(
             "children let rise from a windy hill",
         ),
         "party": _fact(
-            *("balloon", "kite", "filled with air or gas", "that [would burst|would burst] at the prick of a pin"),
+            *(
+                "balloon",
+                "kite",
+                "filled with air or gas",
+                "that [would burst|would burst] at the prick of a pin",
+            ),
             "you blow up for a party",
         ),
         "love": _fact(

@@ -25,11 +25,11 @@ class Courses:
     """Things by frames; shares are of the picture's area, its width and its height.
 
     `areas` of what is seen (0: not to be seen), `wholes` of all of it within the frame; `centres` (x, y) of
-    what is seen, 0 where nothing is; `places` (x, y) in the world, in lengths. By pairs and frame: `cover` is the
-    share of the second's whole that lies under what is seen of the first, `overlap` the part of the smaller
-    whole that both share, `inside` the share of the second that lies in holes of the first, `touch` and `near`
-    whether the gap between them is less than TOUCH and APART. `steady` says by frame whether the camera stands
-    still since the frame before; `cuts` are frames at which a shot begins, besides 0.
+    what is seen, 0 where nothing is; `places` (x, y) in the world, in lengths. By pairs and frame: `cover` is
+    the share of the second's whole that lies under what is seen of the first, `overlap` the part of the
+    smaller whole that both share, `inside` the share of the second that lies in holes of the first, `touch`
+    and `near` whether the gap between them is less than TOUCH and APART. `steady` says by frame whether the
+    camera stands still since the frame before; `cuts` are frames at which a shot begins, besides 0.
     """
 
     areas: Float[ndarray, "things frames"]
@@ -110,8 +110,9 @@ def measured(
 def _centres(visible: Bool[ndarray, "things frames h w"]) -> Float[ndarray, "things frames 2"]:
     height, width = visible.shape[2:]
     total = np.maximum(np.count_nonzero(visible, (2, 3)), 1)
-    x = (visible.sum(2) * (np.arange(width) + 0.5)).sum(-1) / total / width
-    y = (visible.sum(3) * (np.arange(height) + 0.5)).sum(-1) / total / height
+    columns, rows = np.count_nonzero(visible, 2), np.count_nonzero(visible, 3)
+    x = columns @ (np.arange(width) + 0.5) / total / width
+    y = rows @ (np.arange(height) + 0.5) / total / height
     return np.stack([x, y], -1)
 
 

@@ -1,7 +1,7 @@
 """What happens in a clip, with times: found from where things are, in two strengths.
 
-What is clear to a viewer is an event; what might be taken for one is a hint. A sentence about an event is only
-true for sure where it is an event for what it means, and not even a hint for everything else.
+What is clear to a viewer is an event; what might be taken for one is a hint. A sentence about an event is
+only true for sure where it is an event for what it means, and not even a hint for everything else.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ class Event:
 class Limits:
     """From where on something counts; lengths by frame, cosines, shares, frames.
 
-    `moving` and `still` bound speeds, `run` is for how many frames; `turn` is the cosine between the ways before
-    and after, `same` that between two that go one way; `ahead` is how far behind, then in front of another it
-    must be; `away` is for how many frames something is not seen; `hidden` is the share that is covered.
+    `moving` and `still` bound speeds, `run` is for how many frames; `turn` is the cosine between the ways
+    before and after, `same` that between two that go one way; `ahead` is how far behind, then in front of
+    another it must be; `away` is for how many frames something is not seen; `hidden` is the share that is
+    covered.
     """
 
     moving: float
@@ -116,11 +117,10 @@ def _stops(speed: Float[ndarray, " steps"], limits: Limits, thing: int) -> Itera
     while step < len(speed):
         before = moving[step - limits.run : step].all()
         begins = next((i for i in range(step, min(step + 4, len(speed))) if still[i]), None)
-        if before and begins is not None and len(speed) - begins >= limits.run:
-            if still[begins : begins + limits.run].all():
-                start, stop = step - limits.run, begins + limits.run
-                yield Event(kind="stops", thing=thing, frame=begins, start=start, stop=stop)
-                step = begins + limits.run
+        rests = begins is not None and still[begins : begins + limits.run].sum() == limits.run
+        if before and begins is not None and rests:
+            yield Event(kind="stops", thing=thing, frame=begins, start=step - 1, stop=begins + 1)
+            step = begins + limits.run
         step += 1
 
 
@@ -137,7 +137,7 @@ def turns(path: Float[ndarray, "frames 2"], limits: Limits, thing: int = 0) -> I
                 sharp.append((cosine, frame))
     while sharp:
         _, frame = min(sharp)
-        yield Event(kind="turns back", thing=thing, frame=frame, start=frame - reach, stop=frame + reach)
+        yield Event(kind="turns back", thing=thing, frame=frame, start=frame - 2, stop=frame + 2)
         sharp = [each for each in sharp if abs(each[1] - frame) > reach]
 
 
@@ -160,7 +160,9 @@ def absences(
             continue
         yield Event(kind="leaves", thing=thing, frame=gone, start=max(0, gone - 2), stop=gone)
         if again is not None:
-            yield Event(kind="returns", thing=thing, frame=again, start=again, stop=min(again + 1, len(seen) - 1))
+            yield Event(
+                kind="returns", thing=thing, frame=again, start=again, stop=min(again + 1, len(seen) - 1)
+            )
 
 
 def _meetings(courses: Courses, limits: Limits, thing: int, other: int) -> Iterator[Event]:
@@ -199,7 +201,10 @@ def overtakings(
         way = path[frame + reach] - path[frame - reach]
         slower = other_path[frame + reach] - other_path[frame - reach]
         lengths = float(np.linalg.norm(way)), float(np.linalg.norm(slower))
-        if min(lengths) < 2 * reach * limits.moving * 0.8 or way @ slower < limits.same * lengths[0] * lengths[1]:
+        if (
+            min(lengths) < 2 * reach * limits.moving * 0.8
+            or way @ slower < limits.same * lengths[0] * lengths[1]
+        ):
             continue
         along = (path - other_path) @ (way / lengths[0])
         passes = along[frame - 1] <= 0 < along[frame]

@@ -169,7 +169,9 @@ def _most(of: Denotation, which: str, frame: int, facts: Facts) -> Denotation:
     """The thing ahead of all others; all that might be where none is clearly."""
     seen = facts.courses.areas[:, frame] > 0
     if which != "fastest" and not all(seen[i] for i in of.possible):
-        of = Denotation(frozenset(i for i in of.sure if seen[i]), frozenset(i for i in of.possible if seen[i]))
+        of = Denotation(
+            frozenset(i for i in of.sure if seen[i]), frozenset(i for i in of.possible if seen[i])
+        )
     if not of.possible:
         return of
     scores = {i: score(which, facts, i, frame) for i in of.possible}
@@ -233,5 +235,7 @@ def _fitting(fact: str, facts: Facts) -> dict[int, bool | None]:
     found: dict[int, bool | None] = {}
     for i, each in enumerate(facts.things):
         doubtful = each.class_name in known.perhaps or len(each.said["class"]) > 1
-        found[i] = None if doubtful and each.class_name not in known.classes else each.class_name in known.classes
+        found[i] = (
+            None if doubtful and each.class_name not in known.classes else each.class_name in known.classes
+        )
     return found

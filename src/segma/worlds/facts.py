@@ -1,7 +1,7 @@
 """What can be said of a scene: its wholes with the words that fit them, where they are, what happens.
 
-A word may be doubtful (a size near a limit, a colour that light has changed). So each attribute has all values
-that somebody might give it; one value alone is certain.
+A word may be doubtful (a size near a limit, a colour that light has changed). So each attribute has all
+values that somebody might give it; one value alone is certain.
 """
 
 from __future__ import annotations
@@ -113,9 +113,7 @@ def facts_of(rendered: Rendered, index: int = 0) -> Facts:
             "size": _sizes(float(areas.min()), float(areas.max())),
             "letter": frozenset({each.attributes.letter}),
         }
-        things.append(
-            Thing(object_id=object_id, class_name=each.class_name, said=said, depth=each.depth)
-        )
+        things.append(Thing(object_id=object_id, class_name=each.class_name, said=said, depth=each.depth))
     return with_courses(tuple(things), courses, scene.fps)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import count as counting
 from types import MappingProxyType
 from zlib import crc32
 
@@ -16,6 +17,7 @@ from segma.errors import InputError
 from segma.worlds.motion import Path, Random, draw_camera, draw_drift, draw_motion
 from segma.worlds.objects import Coat, Dress, Order, draw_coat, draw_object, upright
 from segma.worlds.plans import between
+from segma.worlds.reserved import RESERVED_PAIRS, is_reserved_pair
 from segma.worlds.scene import CLASSES, Pose, Scene, SceneObject, Shot
 from segma.worlds.scene_json import rounded
 from segma.worlds.surroundings import draw_background, draw_degradations, draw_light
@@ -136,6 +138,36 @@ FAMILIES: MappingProxyType[str, Family] = MappingProxyType(
         "orbit": Family(
             video=True, exam=True, count=(4, 9), motions=("circling",), way=(0.5, 1.0), apart=0.3
         ),
+        "errands": Family(
+            video=True,
+            count=(4, 8),
+            scale=(0.07, 0.15),
+            kinds=4,
+            alike=0.4,
+            apart=1.0,
+            motions=("starting", "stopping", "doubling", "straight"),
+            cameras=("still",),
+            way=(0.4, 0.9),
+        ),
+        "race": Family(
+            video=True,
+            count=(4, 7),
+            scale=(0.06, 0.12),
+            kinds=3,
+            alike=0.3,
+            apart=1.0,
+            motions=("racing",),
+            cameras=("still",),
+        ),
+        "pairs": Family(
+            exam=True,
+            count=(6, 10),
+            scale=(0.08, 0.2),
+            kinds=5,
+            alike=0.4,
+            apart=0.9,
+            classes=tuple(sorted({name for name, _ in RESERVED_PAIRS})),
+        ),
     }
 )
 IMAGE_TRAINING = tuple(name for name, each in FAMILIES.items() if not each.video and not each.exam)
@@ -146,7 +178,8 @@ EXAM_ONLY = tuple(name for name, each in FAMILIES.items() if each.exam)
 def draw_scene(family: str, seed: int, *, num_frames: int | None = None) -> Scene:
     """The scene of a family and a seed, always the same. Raises InputError for a family that is not there.
 
-    `num_frames` is 1 for families of images and 16 for those of videos, unless given.
+    `num_frames` is 1 for families of images and 16 for those of videos, unless given. A scene for training
+    that joins a class and a colour of the exam's is drawn again.
     """
     if family not in FAMILIES:
         raise InputError(
@@ -158,7 +191,18 @@ def draw_scene(family: str, seed: int, *, num_frames: int | None = None) -> Scen
     frames = num_frames if num_frames is not None else (16 if plan.video else 1)
     if frames < 1:
         raise InputError("input.value", f"{frames} frames were asked for, expected 1 or more.")
-    rng = np.random.default_rng((crc32(family.encode()), seed))
+    for attempt in counting():
+        again = (attempt,) if attempt else ()
+        rng = np.random.default_rng((crc32(family.encode()), seed, *again))
+        scene = _draw(family, seed, frames, rng)
+        pairs = ((each.class_name, each.attributes.colour) for each in scene.wholes)
+        if plan.exam or not any(is_reserved_pair(*pair) for pair in pairs):
+            return rounded(scene)
+    raise AssertionError("counting never ends")
+
+
+def _draw(family: str, seed: int, frames: int, rng: Random) -> Scene:
+    plan = FAMILIES[family]
     aspect = float(rng.choice(_ASPECTS))
     size = (1 / math.sqrt(aspect), math.sqrt(aspect))
     mood = _Mood(
@@ -170,7 +214,7 @@ def draw_scene(family: str, seed: int, *, num_frames: int | None = None) -> Scen
     )
     cuts = _draw_cuts(plan, frames, rng)
     coat, shots = _draw_shots(mood, cuts, rng)
-    scene = Scene(
+    return Scene(
         seed=seed,
         family=family,
         size=size,
@@ -181,7 +225,6 @@ def draw_scene(family: str, seed: int, *, num_frames: int | None = None) -> Scen
         degradations=draw_degradations(rng, moving=frames > 1, low_contrast=plan.low_contrast),
         shots=shots,
     )
-    return rounded(scene)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

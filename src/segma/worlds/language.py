@@ -1,7 +1,8 @@
 """Sentences about a scene that mean exactly what they are said to mean.
 
-An expression is proposed around a target, evaluated on the facts, and put into words only where it denotes the
-target and nothing else, beyond doubt; or, for one that matches nothing, where not even a doubtful thing is left.
+An expression is proposed around a target, evaluated on the facts, and put into words only where it denotes
+the target and nothing else, beyond doubt; or, for one that matches nothing, where not even a doubtful thing
+is left.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from segma.worlds.expressions import (
 from segma.worlds.facts import Facts
 from segma.worlds.relations import RELATIONS
 from segma.worlds.reserved import is_reserved_pair
-from segma.worlds.wording import WAYS, Wording
+from segma.worlds.ways import WAYS
+from segma.worlds.wording import Wording
 
 Kind = Literal["referring", "motion", "reasoning"]
 KINDS: tuple[Kind, ...] = ("referring", "motion", "reasoning")
@@ -68,14 +70,14 @@ class SpokenMeaning:
 def draw_sentences(
     facts: Facts, rng: Random, *, count: int, kinds: tuple[Kind, ...] = KINDS, exam: bool = False
 ) -> tuple[SpokenMeaning, ...]:
-    """Up to `count` different sentences about a scene; fewer where it does not give rise to so many."""
-    found: dict[str, SpokenMeaning] = {}
-    possible = kinds if facts.num_frames > 1 else tuple(kind for kind in kinds if kind != "motion")
+    """Up to `count` sentences of different meaning; fewer where a scene does not give rise to so many."""
+    found: dict[Expression, SpokenMeaning] = {}
+    possible: list[Kind] = [kind for kind in kinds if kind != "motion" or facts.num_frames > 1]
     for _ in range(2 * count if possible else 0):
         kind = possible[int(rng.integers(len(possible)))]
         one = draw_sentence(facts, kind, rng, exam=exam, nothing=rng.random() < NOTHING_SHARE)
         if one is not None:
-            found.setdefault(one.text, one)
+            found.setdefault(one.expression, one)
         if len(found) == count:
             break
     return tuple(found.values())
@@ -155,8 +157,7 @@ def described(facts: Facts, place: int, rng: Random) -> Expression:
     for attribute, values in facts.things[place].said.items():
         (value, *rest) = sorted(values)
         if not rest and _is_spoken(attribute, value) and rng.random() < _SPOKEN[attribute]:
-            if attribute != "letter" or facts.things[place].class_name == "letter":
-                found = Filter(found, attribute, value)
+            found = Filter(found, attribute, value)
     names = {each.attribute for each in _filters(found)}
     return Filter(found, "class", "letter") if "letter" in names and "class" not in names else found
 
@@ -262,6 +263,6 @@ def _reasoning(facts: Facts, place: int, rng: Random, nothing: bool) -> Expressi
     return Fits(base, str(rng.choice(chosen)))
 
 
-_PROPOSALS: MappingProxyType[Kind, Callable[[Facts, int, Random, bool], Expression | None]] = MappingProxyType(
-    {"referring": _referring, "motion": _motion, "reasoning": _reasoning}
+_PROPOSALS: MappingProxyType[Kind, Callable[[Facts, int, Random, bool], Expression | None]] = (
+    MappingProxyType({"referring": _referring, "motion": _motion, "reasoning": _reasoning})
 )

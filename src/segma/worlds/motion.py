@@ -208,6 +208,44 @@ def _darting(path: Path, rng: Random) -> Course:
     return Course(x=x - path.rest.x, y=y - path.rest.y, angle=_wobble(path.time, 0.4, rng))
 
 
+def _inward(path: Path, rng: Random) -> tuple[float, float]:
+    """A direction that leads about through the middle of the frame."""
+    angle = float(np.arctan2(-path.rest.y, -path.rest.x) + rng.normal(0, 0.5))
+    return float(np.cos(angle)), float(np.sin(angle))
+
+
+def _starting(path: Path, rng: Random) -> Course:
+    """At rest, then off."""
+    dx, dy = _inward(path, rng)
+    along = np.clip(path.time - rng.uniform(0.2, 0.65), 0, 1) * path.way * 1.6
+    return Course(x=dx * along, y=dy * along)
+
+
+def _stopping(path: Path, rng: Random) -> Course:
+    """On its way, then at rest."""
+    dx, dy = _inward(path, rng)
+    along = np.minimum(path.time, rng.uniform(0.3, 0.75)) * path.way * 1.6
+    return Course(x=dx * along, y=dy * along)
+
+
+def _doubling(path: Path, rng: Random) -> Course:
+    """Out, and back the way it came."""
+    dx, dy = _inward(path, rng)
+    turn = rng.uniform(0.3, 0.7)
+    along = (turn - np.abs(path.time - turn)) * path.way * 1.6
+    return Course(x=dx * along, y=dy * along)
+
+
+def _racing(path: Path, rng: Random) -> Course:
+    """Across the frame, all to one side, each at its own speed, some giving up on the way."""
+    ahead = path.target[0] if path.target and path.target[0] else path.rest.x
+    side = -1.0 if ahead > 0 else 1.0
+    end = rng.uniform(0.4, 0.8) if rng.random() < 0.25 else 1.0
+    begin = side * -0.7 * path.half[1] + rng.uniform(-0.25, 0.25)
+    along = side * np.minimum(path.time, end) * path.half[1] * rng.uniform(0.6, 1.8)
+    return Course(x=begin - path.rest.x + along)
+
+
 _COURSES: MappingProxyType[str, Callable[[Path, Random], Course]] = MappingProxyType(
     {
         **{
@@ -218,6 +256,7 @@ _COURSES: MappingProxyType[str, Callable[[Path, Random], Course]] = MappingProxy
         },
         **{"wandering": _wandering, "turning": _turning, "approaching": _approaching},
         **{"deforming": _deforming, "articulated": _wandering, "crossing": _crossing},
+        **{"starting": _starting, "stopping": _stopping, "doubling": _doubling, "racing": _racing},
         **{"leaving": _leaving, "vanishing": _vanishing, "darting": _darting},
     }
 )

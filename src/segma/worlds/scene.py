@@ -32,6 +32,7 @@ SIZES = ("tiny", "small", "medium", "large", "huge")
 MOTIONS = (
     *("still", "straight", "accelerating", "bouncing", "circling", "wandering", "turning", "approaching"),
     *("deforming", "articulated", "crossing", "leaving", "vanishing", "darting"),
+    *("starting", "stopping", "doubling", "racing"),
 )
 
 NOISE_TILES = 21

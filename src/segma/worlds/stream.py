@@ -16,6 +16,7 @@ import torch
 from segma.errors import InputError
 from segma.worlds.families import FAMILIES, draw_scene
 from segma.worlds.render import Rendered, render
+from segma.worlds.reserved import EXAM_STREAM
 from segma.worlds.scene import Scene
 
 _STRIDE = 1 << 40
@@ -35,6 +36,8 @@ def scenes(
         raise InputError("input.value", f"there are no families {unknown}.", f"Families are {known}.")
     if seed < 0 or start < 0:
         raise InputError("input.value", f"seed {seed} and start {start} must be 0 or more.")
+    if seed == EXAM_STREAM:
+        raise InputError("input.value", f"the stream of seed {seed} is the exam's.", "Take another seed.")
     if num_frames is None and len({FAMILIES[name].video for name in families}) > 1:
         raise InputError(
             "input.value", "families of images and videos are mixed.", "Give a number of frames."

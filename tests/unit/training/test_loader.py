@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -41,6 +42,18 @@ def test_a_batch_is_the_same_from_any_worker(pool: Pool, config: TrainConfig) ->
     for one, other in zip(here, there, strict=True):
         assert_equal(one, other)
     assert not torch.equal(here[0].pixels, here[1].pixels)
+
+
+@pytest.mark.timeout(60)
+def test_workers_begin_though_opencv_has_threads_already(pool: Pool, config: TrainConfig) -> None:
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(2)
+        cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 3)
+        assert len(next(iter(batches(pool, replace(config, workers=1)))).pixels) == 2
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(before)
 
 
 def test_batches_can_begin_anywhere(pool: Pool, config: TrainConfig) -> None:
