@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from segma.checkpoints.detect import Detection, advice, build, config_module, identify, layout_module
-from segma.checkpoints.download import Progress
 from segma.checkpoints.fill import made_up_state
-from segma.checkpoints.hub import fetch
 from segma.checkpoints.match import Misfit, compare, fit, shapes_of
 from segma.checkpoints.origin import file_hashes
 from segma.checkpoints.read import SUFFIXES, read_checkpoint
@@ -24,6 +22,8 @@ from segma.models.catalog import ALIASES, MODELS, Entry, MadeUp, find_system, lo
 from segma.runtime import Runtime
 
 MADE_UP = "made up"
+Progress = Callable[[int, int | None], object]
+"""That of `checkpoints.download`, which is imported only where something is fetched."""
 _UNKNOWN_LICENCE = "unknown"
 # What begins a name that `hub.fetch` takes besides those of the catalog.
 _REMOTE = ("hf:", "http://", "https://")
@@ -126,14 +126,21 @@ def _resolve(name_or_path: str | Path, on_progress: Progress | None) -> Entry | 
     path = Path(name_or_path).expanduser()
     is_known = ALIASES.get(text, text) in MODELS
     if isinstance(name_or_path, str) and text.startswith(_REMOTE):
-        return fetch(text, on_progress=on_progress), None
+        return _fetched(text, on_progress), None
     looks_like_path = isinstance(name_or_path, Path) or path.suffix in SUFFIXES or "/" in text or "\\" in text
     if looks_like_path or (not is_known and path.exists()):
         return path, None
     entry = lookup(text)
     if isinstance(entry.weights, MadeUp):
         return entry
-    return fetch(entry.name, on_progress=on_progress), entry
+    return _fetched(entry.name, on_progress), entry
+
+
+def _fetched(name: str, on_progress: Progress | None) -> Path:
+    # a machine lent for training reads files only, and need not have what downloads them
+    from segma.checkpoints.hub import fetch
+
+    return fetch(name, on_progress=on_progress)
 
 
 def _from_rule(entry: Entry) -> LoadedModel:

@@ -23,7 +23,7 @@ from segma.samples import (
     VideoSample,
 )
 
-_OWN = frozenset({"name", "area", "segmentation", "bbox"})
+OWN_FIELDS = frozenset({"name", "area", "segmentation", "bbox"})
 """What an object's entry says that is no attribute."""
 
 _CLIP = frozenset(
@@ -123,7 +123,7 @@ def _mask(value: object, size: tuple[int, int], place: Place, report: ReadReport
 
 def _attributes(entry: Row, kept: dict[int, Mask]) -> dict[str, Attribute]:
     """What else an entry says; a whole that was left out is not named."""
-    found = {name: value for name, value in entry.items() if name not in _OWN and value is not None}
+    found = {name: value for name, value in entry.items() if name not in OWN_FIELDS and value is not None}
     if "part_of" in found and found["part_of"] not in kept:
         del found["part_of"]
     return attributes_of(found)

@@ -21,6 +21,7 @@ class InputSpec:
     `fit`: "pad" keeps the aspect ratio and pads right and bottom after normalising (SAM), "stretch"
     does not (SAM 2). `mean` and `std` are per channel on 0..255. `mask_size` is the side of the logits.
     `resize`: "uint8" rounds resized pixels to whole numbers (SAM), "float" does not (SAM 2's images).
+    `looks_twice`: whether small things deserve a second look, at a part of the picture (our small models).
     """
 
     size: int
@@ -29,6 +30,7 @@ class InputSpec:
     resize: Literal["uint8", "float"] = "uint8"
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    looks_twice: bool = False
 
 
 @dataclass(frozen=True, slots=True)

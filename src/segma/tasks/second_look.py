@@ -17,6 +17,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from segma.masks.mask import Mask
+from segma.models.interfaces import InputSpec
 from segma.prompts.types import Box, MaskPrompt, Points, PromptSet
 from segma.results import MaskRecord
 
@@ -42,6 +43,11 @@ class LookConfig:
 
     def __post_init__(self) -> None:
         assert 0 < self.share <= 1 <= self.context, "a part must hold what it is about, and be one"
+
+
+def usual_look(spec: InputSpec) -> LookConfig | None:
+    """The look that goes with a model: none with official weights, which see small things well."""
+    return LookConfig() if spec.looks_twice else None
 
 
 def window_of(

@@ -7,20 +7,20 @@ else; a few are photos under a moving camera.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Integer
 from numpy import ndarray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from segma.errors import InputError, SegmaError
 from segma.training.batch import ClipBatch
 from segma.training.clip_sources import Clip, ClipPool, real_clip, sprite_clip, still_clip
 from segma.training.config import TrainConfig
+from segma.training.loader import made_ahead
 from segma.training.prompting import compared_places, weights_of_objects
 
 # Share of clips that are photos under a moving camera.
@@ -124,26 +124,14 @@ def _joined(parts: list[Clip], points: int, random: np.random.Generator) -> Clip
     )
 
 
-def clip_batches(pool: ClipPool, config: TrainConfig, first: int = 0) -> Iterator[ClipBatch]:
-    """The run's batches of clips from number `first` on, made ahead by `config.workers` processes.
+def clip_batches(
+    pool: ClipPool, config: TrainConfig, numbers: Sequence[int] | None = None
+) -> Iterator[ClipBatch]:
+    """The run's batches of clips of these numbers (None: of all), made ahead by `config.workers` processes.
 
     Raises InputError where the pool is empty.
     """
     if not (pool.videos or len(pool.photos)):
         raise InputError("input.not_found", "There are no labelled clips or pictures to make clips of.")
     dataset = ClipBatches(pool, config)
-    loader = DataLoader(
-        dataset,
-        batch_size=None,
-        sampler=range(first, len(dataset)),
-        num_workers=config.workers,
-        prefetch_factor=4 if config.workers else None,
-        worker_init_fn=_one_thread,
-    )
-    yield from loader
-
-
-def _one_thread(_: int) -> None:
-    """A worker leaves the other cores to the step."""
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+    return made_ahead(dataset, range(len(dataset)) if numbers is None else numbers, config.workers)

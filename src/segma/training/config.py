@@ -107,7 +107,7 @@ class OptimConfig:
     ema: float = 0.998
     """Share of the old weights in each step of the running mean; smaller in the beginning."""
     accumulate: int = 1
-    """Batches a step."""
+    """Batches a step, of each process."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,6 +133,8 @@ class TrainConfig:
     workers: int = 1
     precision: str = "auto"
     """What the step computes in: auto, fp32 or bf16; weights and optimizer are float32 always."""
+    parallel: str = "ddp"
+    """How processes started by torchrun share a run: "ddp" or "fsdp", see `training.distributed`."""
     drop_path: float = 0.0
     save_minutes: float = 3.0
     validate_minutes: float = 15.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,13 @@ from segma.runtime import Runtime
 from segma.training.batch import ClipBatch, ImageBatch
 from segma.training.config import TrainConfig
 from segma.training.data import Samples
+from segma.training.distributed import Step, Team
 from segma.training.loader import Pool, batches
-from segma.training.loop import Batches, Step
+from segma.training.loop import Batches
 from segma.training.steps.images import StepResult, image_step
+
+Source = Callable[[Sequence[int]], Iterator[Any]]
+"""Numbers -> the batches of these numbers."""
 
 
 def step_of(config: TrainConfig, runtime: Runtime) -> Step:
@@ -36,9 +40,10 @@ def step_of(config: TrainConfig, runtime: Runtime) -> Step:
     return step
 
 
-def batches_of(samples: Samples, config: TrainConfig) -> Batches:
+def batches_of(samples: Samples, config: TrainConfig, team: Team | None = None) -> Batches:
     """The run's batches from any number on: of pictures, of clips, or of both in turns.
 
+    In a team only this process's share of them, which are every so-many-th.
     Raises InputError where there is nothing of a kind that is wanted.
     """
     if not 0 <= config.video_share <= 1:
@@ -49,30 +54,35 @@ def batches_of(samples: Samples, config: TrainConfig) -> Batches:
         raise InputError("input.not_found", "There are no clips with masks to train on.")
     pool = Pool.of(samples.pictures)
 
-    def of_pictures(first: int) -> Iterator[Any]:  # batches
-        return batches(pool, config, first)
+    team = team or Team.alone()
+
+    def of_pictures(numbers: Sequence[int]) -> Iterator[Any]:  # batches
+        return batches(pool, config, numbers)
 
     if not config.video_share:
-        return of_pictures
+        return lambda first: of_pictures(team.numbers(first, config.steps * config.optim.accumulate))
     from segma.training.clip_loader import clip_batches
     from segma.training.clip_sources import ClipPool
 
     clips = ClipPool.of(samples.clips, samples.pictures)
-    return in_turns(of_pictures, lambda first: clip_batches(clips, config, first), config)
+    return in_turns(of_pictures, lambda numbers: clip_batches(clips, config, numbers), config, team)
 
 
-def in_turns(pictures: Batches, clips: Batches, config: TrainConfig) -> Batches:
+def in_turns(pictures: Source, clips: Source, config: TrainConfig, team: Team) -> Batches:
     """Batches of both kinds; which kind number i is of is drawn from the seed, so that a run can be resumed.
 
-    Each kind counts its own batches.
+    Each kind counts its own batches, over the whole team.
     """
     total = config.steps * config.optim.accumulate
     is_clip = np.random.default_rng((config.seed, 0xC11B)).random(total) < config.video_share
 
+    own = np.where(is_clip, np.cumsum(is_clip), np.cumsum(~is_clip)) - 1
+
     def from_number(first: int) -> Iterator[Any]:
-        before = int(is_clip[:first].sum())
-        sources = (iter(pictures(first - before)), iter(clips(before)))
-        for index in range(first, total):
-            yield next(sources[int(is_clip[index])])
+        share = np.array(team.numbers(first, total), dtype=int)
+        turns = is_clip[share]
+        sources = (pictures(own[share[~turns]].tolist()), clips(own[share[turns]].tolist()))
+        for turn in turns:
+            yield next(sources[int(turn)])
 
     return from_number

@@ -275,7 +275,7 @@ class Carried(Dataset[Any]):
             return error
 
 
-def made_ahead(dataset: Dataset[_Batch], numbers: range, workers: int) -> Iterator[_Batch]:
+def made_ahead(dataset: Dataset[_Batch], numbers: Sequence[int], workers: int) -> Iterator[_Batch]:
     """The batches of these numbers, made ahead by so many processes (0: by this one). Raises InputError."""
     loader = DataLoader(
         Carried(dataset),
@@ -295,10 +295,10 @@ def made_ahead(dataset: Dataset[_Batch], numbers: range, workers: int) -> Iterat
         yield batch
 
 
-def batches(pool: Pool, config: TrainConfig, first: int = 0) -> Iterator[ImageBatch]:
-    """The run's batches from number `first` on, made ahead by `config.workers` processes."""
+def batches(pool: Pool, config: TrainConfig, numbers: Sequence[int] | None = None) -> Iterator[ImageBatch]:
+    """The run's batches of these numbers (None: of all), made ahead by `config.workers` processes."""
     dataset = ImageBatches(pool, config)
-    return made_ahead(dataset, range(first, len(dataset)), config.workers)
+    return made_ahead(dataset, range(len(dataset)) if numbers is None else numbers, config.workers)
 
 
 def _prepare_worker(_: int) -> None:

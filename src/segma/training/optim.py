@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from segma.training.config import OptimConfig
 
@@ -58,8 +57,3 @@ class WeightMean:
     def copy_to(self, module: nn.Module) -> None:
         """Put the mean into a module."""
         module.load_state_dict({name: value.clone() for name, value in self.state.items()})
-
-
-def gradient_norm(parameters: Iterable[Tensor], largest: float) -> float:
-    """The norm of the gradients before they are cut to `largest`; not finite: leave the step out."""
-    return float(nn.utils.clip_grad_norm_(parameters, largest))

@@ -18,7 +18,16 @@ NAME = "checkpoint.pt"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # Fields that may differ between the run that saved and the one that goes on.
 _MAY_CHANGE = frozenset(
-    {"minutes", "workers", "save_minutes", "validate_minutes", "validate_objects", "validate_clips", "data"}
+    {
+        "minutes",
+        "workers",
+        "save_minutes",
+        "validate_minutes",
+        "validate_objects",
+        "validate_clips",
+        "data",
+        "parallel",
+    }
 )
 
 

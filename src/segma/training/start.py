@@ -24,6 +24,7 @@ from segma.runtime import Runtime, keep_freed_memory
 from segma.training import saving
 from segma.training.config import TrainConfig
 from segma.training.data import Parts, Samples, read_parts, read_samples
+from segma.training.distributed import KINDS, Team
 from segma.training.kinds import batches_of, step_of
 from segma.training.loop import Progress, Run
 from segma.training.network import Network, blend, build
@@ -58,36 +59,46 @@ def start(
     *,
     check: Sequence[Path] = (),
     stop: Callable[[], bool] | None = None,
+    team: Team | None = None,
 ) -> Outcome:
     """Train, or go on where the run in `folder` was, and write the weights and the report there.
 
-    `check` are other data to measure before and after. `stop` is asked after each step. Raises InputError
-    for settings that make no sense and data without objects, FormatError, ModelError for weights or a
-    checkpoint that do not fit, StoreError where nothing can be written, Cancelled after `stop`.
+    `check` are other data to measure before and after. `stop` is asked after each step. Of a `team` (which
+    must be entered) every process calls this; its device is the team's, and process 0 alone writes: the
+    report of the others is empty. Raises InputError for settings that make no sense and data without objects,
+    FormatError, ModelError for weights or a checkpoint that do not fit, StoreError where nothing can be
+    written or the team fell apart, Cancelled after `stop`.
     """
     runtime = Runtime() if runtime is None else runtime
+    team = team or Team.alone(runtime.torch_device)
+    runtime = replace(runtime, device=str(team.device))
     _check(config, runtime)
+    config = replace(config, optim=replace(config.optim, accumulate=config.optim.accumulate * team.size))
     parts = read_parts([Path(name) for name in config.data], config.part, config.held_out)
     elsewhere = _elsewhere(check, config)
     network = build(config)
     config = replace(config, image_size=network.config.image_size)
-    saving.load(folder, config)  # a checkpoint that does not fit is told before anything long
+    if team.leads:
+        saving.load(folder, config)  # a checkpoint that does not fit is told before anything long
     _prepare(network.module, runtime)
     kept = _exam(parts.kept, config)
-    measured = {"held_out": kept, **elsewhere}
+    measured = {"held_out": kept, **elsewhere} if team.leads else {}
     before = _measured(network.module, measured, runtime) if network.original is not None else None
     run = Run(
         config,
         network.module,
         step_of(config, runtime),
-        batches_of(parts.train, config),
+        batches_of(parts.train, config, team),
         folder,
         validate=(lambda module: _scores(module, kept, runtime)) if kept else None,
         on_progress=on_progress,
         device=runtime.torch_device,
         stop=stop,
+        team=team,
     )
     run.train().copy_to(network.module)
+    if not team.leads:
+        return Outcome(folder=folder, weights=folder / WEIGHTS, report={})
     if network.original is not None and config.blend < 1:
         blend(network.module, network.original, config.blend)
     network.module.eval().half().float()  # what is measured is what will be in the file
@@ -112,6 +123,8 @@ def _check(config: TrainConfig, runtime: Runtime) -> None:
     for name, value in least.items():
         if value < 1:
             raise InputError("input.value", f"{name} is {value}, expected 1 or more.")
+    if config.parallel not in KINDS:
+        raise InputError("input.value", f'parallel is "{config.parallel}", expected {" or ".join(KINDS)}.')
     shares = {"blend": config.blend, "crop.mosaic": config.crop.mosaic, "prompts.box": config.prompts.box}
     for name, value in shares.items():
         if not 0 <= value <= 1:

@@ -127,18 +127,18 @@ def _stops(speed: Float[ndarray, " steps"], limits: Limits, thing: int) -> Itera
 def turns(path: Float[ndarray, "frames 2"], limits: Limits, thing: int = 0) -> Iterator[Event]:
     """Where something goes back the way it came: the sharpest moment of each turn."""
     reach = 4
-    sharp: list[tuple[float, int]] = []
+    sharp: list[tuple[float, float, int]] = []  # where equally sharp, the longest ways are best
     for frame in range(reach, len(path) - reach):
         before, after = path[frame] - path[frame - reach], path[frame + reach] - path[frame]
         lengths = np.linalg.norm(before), np.linalg.norm(after)
         if min(lengths) >= reach * limits.moving * 0.8:
             cosine = float(before @ after / (lengths[0] * lengths[1]))
             if cosine <= limits.turn:
-                sharp.append((cosine, frame))
+                sharp.append((round(cosine, 2), -round(float(min(lengths)), 6), frame))
     while sharp:
-        _, frame = min(sharp)
+        _, _, frame = min(sharp)
         yield Event(kind="turns back", thing=thing, frame=frame, start=frame - 2, stop=frame + 2)
-        sharp = [each for each in sharp if abs(each[1] - frame) > reach]
+        sharp = [each for each in sharp if abs(each[2] - frame) > reach]
 
 
 def absences(

@@ -204,7 +204,7 @@ def faults(entry: ExamEntry) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: `freeze` writes the data file, `verify` draws all anew and compares, `make` fills a folder."""
+    """The command: `freeze` writes the file, `verify` draws all anew and compares, `make` fills a folder."""
     parser = argparse.ArgumentParser(prog="python -m segma.worlds.exam", description="The exam worlds-val.")
     parser.add_argument("what", choices=("freeze", "verify", "make"))
     parser.add_argument(

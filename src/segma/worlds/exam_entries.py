@@ -62,7 +62,7 @@ def read_exam() -> tuple[ExamEntry, ...]:
 
 
 def parse_exam(text: str) -> tuple[ExamEntry, ...]:
-    """The entries of such a file. Raises FormatError where it is none, or its hash is not that of its rows."""
+    """The entries of such a file. Raises FormatError where it is none, or its hash is of other rows."""
     try:
         found: dict[str, Any] = json.loads(text)
         rows: list[dict[str, Any]] = found["entries"]

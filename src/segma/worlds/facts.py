@@ -51,7 +51,7 @@ _ALIKE_CLASSES = ("blob", "pebble", "disc", "block", "leaf")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Thing:
-    """A whole: its id, and for each of ATTRIBUTES the values that it may be given; smaller `depth` is nearer."""
+    """A whole: its id, and for each of ATTRIBUTES the values it may be given; smaller `depth` is nearer."""
 
     object_id: int
     class_name: str
@@ -66,7 +66,7 @@ class Thing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """The wholes that are seen, their courses, and what happens; `events` and `hints` are those of `events`."""
+    """The wholes that are seen, their courses, and what happens: the events and hints of `events`."""
 
     things: tuple[Thing, ...]
     courses: Courses

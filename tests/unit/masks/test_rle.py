@@ -30,6 +30,13 @@ def counted(mask: np.ndarray) -> list[int]:
     return np.diff(np.concatenate([[0], edges, [mask.size]])).tolist()
 
 
+@given(masks(), st.lists(st.integers(-(2**40), 2**40), max_size=9))
+def test_numpy_writes_what_pycocotools_writes(mask: np.ndarray, numbers: list[int]):
+    theirs = coco.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"]
+    assert rle._string(rle._counts(mask)) == theirs
+    assert rle.runs(rle._string(np.array(numbers, np.int64))).tolist() == numbers
+
+
 @given(masks())
 def test_round_trip(mask: np.ndarray):
     counts = rle.encode(mask)

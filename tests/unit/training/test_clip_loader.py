@@ -120,7 +120,7 @@ def test_a_batch_has_the_shapes_it_says_and_objects_seen_on_the_first_frame(pool
 
 
 def test_a_resumed_run_goes_on_with_the_batch_it_would_have_had(pool: ClipPool) -> None:
-    resumed = next(clip_batches(pool, CONFIG, 2))
+    resumed = next(clip_batches(pool, CONFIG, [2]))
     assert _same(resumed, ClipBatches(pool, CONFIG)[2])
     assert resumed.seconds > 0
 

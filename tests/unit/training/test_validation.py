@@ -39,7 +39,7 @@ def moving_box(folder: Path, frames: int = 4) -> VideoSample:
         mask[12:30, 8 + 4 * frame : 30 + 4 * frame] = True
         cv2.imwrite(str(folder / f"{frame:05}.png"), np.where(mask, 220, 40).astype(np.uint8))
         masks[frame] = Mask.from_dense(mask)
-    masklet = Masklet((48, 64), masks)
+    masklet = Masklet(size=(48, 64), masks=masks)
     files = sorted(folder.glob("*.png"))
     return VideoSample(
         name="box",

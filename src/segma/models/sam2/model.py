@@ -52,7 +52,13 @@ class Sam2(nn.Module):
         super().__init__()
         self.config = config
         dim, grid = config.dim, config.grid_size
-        self.input_spec = InputSpec(size=config.image_size, mask_size=grid * 4, fit="stretch", resize="float")
+        self.input_spec = InputSpec(
+            size=config.image_size,
+            mask_size=grid * 4,
+            fit="stretch",
+            resize="float",
+            looks_twice=config.trunk == "conv",
+        )
         self.memory_spec = MemorySpec(
             num_recent=config.num_recent,
             num_pointers=config.num_pointers,
