@@ -51,7 +51,17 @@ class Refined:
         self, fine: Float[Tensor, "batch cells 4 4 c"], weights: Float[Tensor, "batch masks c"]
     ) -> Float[Tensor, "batch masks side side"]:
         """Logits of the refined maps."""
-        maps = self.refiner(in_picture_order(fine), self.prompt)
+        return self.drawn(self.maps(fine), weights)
+
+    def maps(self, fine: Float[Tensor, "batch cells 4 4 c"]) -> Float[Tensor, "batch c side side"]:
+        """The refined maps."""
+        return self.refiner(in_picture_order(fine), self.prompt)
+
+    @staticmethod
+    def drawn(
+        maps: Float[Tensor, "batch c side side"], weights: Float[Tensor, "batch masks c"]
+    ) -> Float[Tensor, "batch masks side side"]:
+        """Logits of masks, from their vectors."""
         return torch.einsum("bmc,bcyx->bmyx", weights.to(maps.dtype), maps).float()
 
 
@@ -163,9 +173,16 @@ def draw_all(
     refined: Refined | None = None,
 ) -> Float[Tensor, "batch masks side side"]:
     """Logits of every mask of every prompt: `draw_pairs` of all pairs, without sorting them out."""
-    weights = torch.stack([make(tokens[:, mask]) for mask, make in enumerate(makers)], 1)
+    weights = vectors(makers, tokens)
     fine = upscale(stack, image, skips)
     return draw(fine, weights) if refined is None else refined.draw(fine, weights)
+
+
+def vectors(
+    makers: nn.ModuleList, tokens: Float[Tensor, "batch masks dim"]
+) -> Float[Tensor, "batch masks c"]:
+    """The vector of every mask of every prompt, from its token."""
+    return torch.stack([make(tokens[:, mask]) for mask, make in enumerate(makers)], 1)
 
 
 def _quadruple(

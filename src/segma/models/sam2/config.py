@@ -87,6 +87,8 @@ class Sam2Config:
     """Whether clicks and boxes are drawn into the mask prompt as well; no official weights."""
     refiner_width: int = 0
     """Channels of the convolutions that refine the finest maps for each prompt; 0 for none, as officially."""
+    judge_width: int = 0
+    """Hidden channels of the network that judges finished masks (needs the two above); 0 for none."""
 
     def __post_init__(self) -> None:
         """Check what the parts need of each other."""
@@ -101,6 +103,8 @@ class Sam2Config:
             sizes.check_multiple(NAME, self, whole, part)
         if (self.dim // 2) % self.decoder_heads or self.dim % 8 or self.memory_dim % 4:
             sizes.refuse(NAME, f"dim {self.dim} or memory_dim {self.memory_dim} cannot be split as needed")
+        if self.judge_width and not (self.prompt_maps and self.refiner_width):
+            sizes.refuse(NAME, "a judge needs prompt_maps and a refiner")
         if self.mask_channels % 4:
             sizes.refuse(NAME, f"mask_channels {self.mask_channels} is no multiple of 4")
 
@@ -203,6 +207,7 @@ VARIANTS: Mapping[str, Sam2Config] = MappingProxyType(
             iou_hidden_dim=128,
             prompt_maps=True,
             refiner_width=24,
+            judge_width=96,
         ),
     }
 )

@@ -169,7 +169,7 @@ def transformers_config(config: Sam2Config) -> dict[str, Any]:  # JSON
 
     `ModelError` model.mismatch for networks that it cannot hold: our own trunk, drawn prompts, a refiner.
     """
-    if config.trunk != "hiera" or config.prompt_maps or config.refiner_width:
+    if config.trunk != "hiera" or config.prompt_maps or config.refiner_width:  # a judge needs both
         raise ModelError(
             "model.mismatch",
             "transformers has no such network: these weights are of segma's own design.",
@@ -308,6 +308,7 @@ def _usual_conv() -> Sam2Config:
 def _seen(shapes: Mapping[str, Shape]) -> dict[str, Any]:  # fields of a config
     """The fields that shapes show."""
     fuser, refiner = "memory_encoder.fuser.layers.", "sam_mask_decoder.refiner.first.weight"
+    judge = "sam_mask_decoder.judge.layers.1.weight"
     is_conv = f"{_TRUNK}stem.0.weight" in shapes
     return (_conv_seen(shapes) if is_conv else _hiera_seen(shapes)) | {
         "dim": shapes["image_encoder.neck.convs.0.conv.weight"][0],
@@ -327,6 +328,7 @@ def _seen(shapes: Mapping[str, Shape]) -> dict[str, Any]:  # fields of a config
         "attends_others": "other_obj_embed" in shapes,
         "prompt_maps": shapes["sam_prompt_encoder.mask_downscaling.0.weight"][1] > 1,
         "refiner_width": shapes[refiner][0] if refiner in shapes else 0,
+        "judge_width": shapes[judge][0] if judge in shapes else 0,
     }
 
 

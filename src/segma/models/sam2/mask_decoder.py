@@ -6,7 +6,7 @@ two calls.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from segma.models.sam2.config import NUM_LEVELS, Sam2Config
 from segma.nn import mask_head
 from segma.nn.mask_head import Refined, Refiner, Skips
+from segma.nn.mask_judge import MaskJudge
 from segma.nn.mlp import MlpStack
 from segma.nn.prompt_maps import num_channels
 from segma.nn.two_way import ImageSide, TwoWayTransformer
@@ -24,13 +25,15 @@ from segma.nn.two_way import ImageSide, TwoWayTransformer
 class MaskState:
     """What is needed to draw, and for pointers: mask tokens, image side and fine maps of every prompt.
 
-    `prompt` are the drawn prompts that the refiner sees, where there is one.
+    `prompt` are the drawn prompts that the refiner sees, where there is one; `drawn` all masks, where they
+    were drawn to be judged.
     """
 
     mask_tokens: Float[Tensor, "batch masks dim"]
     image: Float[Tensor, "batch cells dim"]
     skips: Skips
     prompt: Float[Tensor, "batch maps side side"] | None = None
+    drawn: Float[Tensor, "batch masks side side"] | None = None
 
 
 class MaskDecoder(nn.Module):
@@ -61,6 +64,15 @@ class MaskDecoder(nn.Module):
         if config.refiner_width:
             num_maps = num_channels(NUM_LEVELS) if config.prompt_maps else 0
             self.refiner = Refiner(dim // 8, num_maps, config.refiner_width)
+        self.judge = None
+        if config.judge_width:
+            self.judge = MaskJudge(
+                channels=dim // 8,
+                dim=dim,
+                num_maps=num_channels(NUM_LEVELS),
+                num_masks=num_masks,
+                width=config.judge_width,
+            )
 
     def decode(
         self,
@@ -74,13 +86,33 @@ class MaskDecoder(nn.Module):
         tokens = torch.cat([own.expand(len(sparse), -1, -1), sparse], 1)
         tokens, image = self.transformer(tokens, side, len(own))
         object_score = self.pred_obj_score_head(tokens[:, 0])[:, 0]
-        predicted_iou = self.iou_prediction_head(tokens[:, 1]).sigmoid()
-        return predicted_iou, object_score, MaskState(tokens[:, 2:], image, skips, prompt)
+        guess = self.iou_prediction_head(tokens[:, 1])
+        state = MaskState(tokens[:, 2:], image, skips, prompt)
+        if self.judge is not None:
+            guess, object_score, state = self._judged(self.judge, guess, object_score, state)
+        return guess.sigmoid(), object_score, state
+
+    def _judged(
+        self, judge: MaskJudge, guess: Tensor, object_score: Tensor, state: MaskState
+    ) -> tuple[Float[Tensor, "batch masks"], Float[Tensor, " batch"], MaskState]:
+        """The guesses after a look at the masks, and the state with these masks."""
+        assert self.refiner is not None
+        assert state.prompt is not None
+        fine = mask_head.upscale(self.output_upscaling, state.image, state.skips)
+        maps = Refined(self.refiner, state.prompt).maps(fine)
+        weights = mask_head.vectors(self.output_hypernetworks_mlps, state.mask_tokens)
+        drawn = Refined.drawn(maps, weights)
+        grid = round(state.image.shape[1] ** 0.5)
+        image = state.image.transpose(1, 2).view(len(drawn), -1, grid, grid)
+        guess, object_score = judge(drawn, maps, state.prompt, image, guess, object_score)
+        return guess, object_score, replace(state, drawn=drawn)
 
     def draw(
         self, state: MaskState, prompt_index: Int[Tensor, " k"], mask_index: Int[Tensor, " k"]
     ) -> Float[Tensor, "k side side"]:
         """Logits of the (prompt, mask) pairs."""
+        if state.drawn is not None:
+            return state.drawn[prompt_index, mask_index]
         return mask_head.draw_pairs(
             self.output_upscaling,
             self.output_hypernetworks_mlps,
@@ -93,6 +125,8 @@ class MaskDecoder(nn.Module):
 
     def draw_all(self, state: MaskState) -> Float[Tensor, "batch masks side side"]:
         """Logits of every mask of every prompt, as training wants them."""
+        if state.drawn is not None:
+            return state.drawn
         refined = None if self.refiner is None else Refined(self.refiner, state.prompt)
         return mask_head.draw_all(
             self.output_upscaling,

@@ -1,0 +1,73 @@
+"""How good a mask is, told from what it covers (ours; official weights guess before a mask is drawn).
+
+A token that has seen little training answers the same for every picture. Here the means of the features
+inside and outside a finished mask, of the drawn prompt there, and how large and how sure it is, go through a
+small network.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+# Channels that the image embedding is narrowed to before it is averaged.
+_NARROW = 32
+_NUM_SCALARS = 4
+# How much more a better mask says of presence.
+_SHARPNESS = 2.0
+
+
+class MaskJudge(nn.Module):
+    """Guesses of the IoU of each mask, and of presence, as logits that are added to the tokens' own."""
+
+    def __init__(self, *, channels: int, dim: int, num_maps: int, num_masks: int, width: int) -> None:
+        super().__init__()
+        self.narrow = nn.Conv2d(dim, _NARROW, 1)
+        seen = 2 * (channels + num_maps + _NARROW) + _NUM_SCALARS + num_masks
+        self.layers = nn.Sequential(
+            nn.LayerNorm(seen), nn.Linear(seen, width), nn.GELU(), nn.Linear(width, width), nn.GELU(),
+            nn.Linear(width, 2),
+        )  # fmt: skip
+
+    def forward(
+        self,
+        logits: Float[Tensor, "batch masks side side"],
+        fine: Float[Tensor, "batch c side side"],
+        prompt: Float[Tensor, "batch maps side side"],
+        image: Float[Tensor, "batch dim grid grid"],
+        guess: Float[Tensor, "batch masks"],
+        object_score: Float[Tensor, " batch"],
+    ) -> tuple[Float[Tensor, "batch masks"], Float[Tensor, " batch"]]:
+        """The logits of the IoUs and of presence; `guess` and `object_score` are those of the tokens.
+
+        Masks are judged as they are, without gradients. What the best of them is like says most of presence.
+        """
+        chance = logits.detach().sigmoid()
+        narrow = self.narrow(image.to(self.narrow.weight.dtype)).float()
+        coarse = F.adaptive_avg_pool2d(chance, narrow.shape[-1])
+        maps = torch.cat([fine.float(), prompt.float()], 1)
+        parts = [
+            _mean(maps, chance),
+            _mean(maps, 1 - chance),
+            _mean(narrow, coarse),
+            _mean(narrow, 1 - coarse),
+        ]
+        area = chance.mean((2, 3))
+        sure = chance.square().sum((2, 3)) / chance.sum((2, 3)).clamp(min=1e-3)
+        soft = (chance * (1 - chance)).mean((2, 3)).sqrt()
+        scalars = torch.stack([(area + 1e-4).log(), sure, soft, guess.detach()], 2)
+        number = torch.eye(guess.shape[1], device=guess.device).expand(len(guess), -1, -1)
+        found = self.layers(torch.cat([*parts, scalars, number], 2))
+        judged = guess + found[..., 0]
+        importance = judged.detach().mul(_SHARPNESS).softmax(1)
+        return judged, object_score + (importance * found[..., 1]).sum(1)
+
+
+def _mean(
+    maps: Float[Tensor, "batch c h w"], weights: Float[Tensor, "batch masks h w"]
+) -> Float[Tensor, "batch masks c"]:
+    """Means of maps, weighted by each mask."""
+    total = weights.sum((2, 3)).clamp(min=1e-2)
+    return torch.einsum("bcyx,bmyx->bmc", maps, weights) / total[..., None]
