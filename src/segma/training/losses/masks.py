@@ -59,6 +59,17 @@ def iou_of(
     return both / either.clamp(min=1e-6)
 
 
+def quality_loss(
+    predicted_iou: Float[Tensor, "*shape"], iou: Float[Tensor, "*shape"]
+) -> Float[Tensor, "*shape"]:
+    """Cross-entropy of a predicted IoU: it is best at the mean of what comes, as a choice among masks needs it.
+
+    SAM's squared error has its optimum there too, SAM 2's absolute error at the median.
+    """
+    chance = predicted_iou.float().clamp(1e-4, 1 - 1e-4)
+    return -(iou * chance.log() + (1 - iou) * (1 - chance).log())
+
+
 def mask_costs(
     logits: Float[Tensor, "n masks truths p"],
     truth: Float[Tensor, "n truths p"],

@@ -16,7 +16,7 @@ from segma.models.interfaces import Decoded, ImageFeatures, PromptTensors
 from segma.models.sam2.model import Sam2
 from segma.training.clicks import next_clicks
 from segma.training.config import TrainConfig
-from segma.training.losses.masks import at_places, iou_of, mask_costs, matched_loss
+from segma.training.losses.masks import at_places, iou_of, mask_costs, matched_loss, quality_loss
 
 # Logits that are fed back stay within this, as in tracking.
 _CLAMP = 32.0
@@ -144,7 +144,7 @@ def _candidate_losses(
     costs = mask_costs(logits, truth.inside, truth.weights, config.losses)
     asked = logits[:, :, 0]
     iou = iou_of(asked, truth.inside[:, :1].expand_as(asked), truth.weights[:, :1].expand_as(asked))
-    quality = (decoded.predicted_iou[:, 1:] - iou).abs().mean(1) * truth.tight
+    quality = quality_loss(decoded.predicted_iou[:, 1:], iou).mean(1) * truth.tight
     loss = matched_loss(costs, truth.known, config.losses.others)
     return loss + config.losses.iou * quality, iou
 
@@ -156,5 +156,5 @@ def _single_losses(
     logits = at_places(drawn[:, :1], truth.places[:, :1], truth.masks.shape[-1])
     costs = mask_costs(logits, truth.inside[:, :1], truth.weights[:, :1], config.losses)[:, 0, 0]
     iou = iou_of(logits[:, 0, 0], truth.inside[:, 0], truth.weights[:, 0])
-    quality = (decoded.predicted_iou[:, 0] - iou).abs() * truth.tight
+    quality = quality_loss(decoded.predicted_iou[:, 0], iou) * truth.tight
     return costs + config.losses.iou * quality, iou
