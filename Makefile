@@ -6,7 +6,7 @@ USABLE = import sys, venv, ensurepip, ssl; sys.exit(not (3, 11) <= sys.version_i
 STAMP = .venv/.installed
 RUN = PATH="$$PWD/.venv/bin:$$PATH"
 
-.PHONY: demo test test-all check bench docs clean
+.PHONY: demo test test-all check bench docs train-next train-package clean
 
 demo: $(STAMP)
 	@$(RUN) scripts/demo
@@ -25,6 +25,14 @@ bench: $(STAMP)
 
 docs: $(STAMP)
 	@$(RUN) scripts/docs
+
+# DATA="FOLDER ..." (none: made pictures), MINUTES=30, OPTIONS="--dry-run".
+train-next: $(STAMP)
+	@$(RUN) scripts/train-next $(addprefix --data ,$(DATA)) --minutes $(or $(MINUTES),30) $(OPTIONS)
+
+# The same work as parts for a machine with a GPU, in the folder package.
+train-package: $(STAMP)
+	@$(RUN) scripts/train-package $(addprefix --data ,$(DATA)) --minutes $(or $(MINUTES),25) $(OPTIONS)
 
 clean:
 	@rm -rf .venv

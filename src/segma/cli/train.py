@@ -20,6 +20,7 @@ from segma.training.catalog import FINETUNE, RECIPES, recipe
 
 if TYPE_CHECKING:
     from segma.training.config import TrainConfig
+    from segma.training.distributed import Team
     from segma.training.loop import Progress
     from segma.training.start import Outcome
 
@@ -129,9 +130,17 @@ def train(
         raise InputError("input.value", "Train what?", f"Recipes: {', '.join(RECIPES)}; or a folder.")
     config, folder = training.config(target), training.folder(target)
     config = replace(config, precision=config.precision if machine.precision is None else machine.precision)
-    _check_free(folder)
-    with Bar("training", quiet=console.quiet) as bar:
-        outcome = _train(config, folder, training, machine, console, bar)
+    from segma.training.distributed import Team
+
+    with Team.from_environment(machine.device) as team:
+        if team.leads:
+            _check_free(folder)
+        else:
+            console = replace(console, quiet=True)
+        with Bar("training", quiet=console.quiet) as bar:
+            outcome = _train(config, folder, training, machine, console, bar, team)
+    if not team.leads:
+        return DONE
     console.result(_text(outcome), {"folder": str(outcome.folder), **outcome.report})
     for line in _notes(outcome):
         console.note(line)
@@ -139,7 +148,13 @@ def train(
 
 
 def _train(
-    config: TrainConfig, folder: Path, training: Training, machine: Machine, console: Console, bar: Bar
+    config: TrainConfig,
+    folder: Path,
+    training: Training,
+    machine: Machine,
+    console: Console,
+    bar: Bar,
+    team: Team,
 ) -> Outcome:
     """The run. Raises Cancelled, which says how to go on."""
     from segma.runtime import Runtime
@@ -152,7 +167,8 @@ def _train(
         threads=machine.threads,
     )
     began = "going on in" if (folder / NAME).exists() else "training in"
-    console.note(f"{began} {folder} ({config.name}, {runtime.describe()}) ...")
+    together = f", {team.size} processes" if team.size > 1 else ""
+    console.note(f"{began} {folder} ({config.name}, {runtime.describe()}{together}) ...")
 
     def show(progress: Progress) -> None:
         total = round(progress.step * (1 + progress.seconds_left / max(progress.seconds, 1e-9)))
@@ -167,6 +183,7 @@ def _train(
                 show,
                 check=tuple(training.check or ()),
                 stop=event.is_set,
+                team=team,
             )
         except Cancelled as error:
             raise Cancelled(f"{error.message} The same command again goes on from there.") from error

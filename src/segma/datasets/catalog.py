@@ -29,6 +29,11 @@ class Entry:
 
 DATASETS: Mapping[str, Entry] = MappingProxyType(
     {
+        "worlds-val": Entry(
+            module="segma.worlds.worlds_val",
+            kind="both",
+            help="the exam of made scenes: a folder made by python -m segma.worlds.exam make FOLDER",
+        ),
         "promptbench": Entry(
             module="segma.datasets.promptbench",
             kind="both",

@@ -39,7 +39,7 @@ class ShardWriter:
 
     def __post_init__(self) -> None:
         with explained_errors(self.path):
-            self._archive = tarfile.open(self.path, "w", format=tarfile.USTAR_FORMAT)
+            self._archive = tarfile.TarFile(self.path, "w", format=tarfile.USTAR_FORMAT)
 
     def add(self, members: list[Member]) -> None:
         """Write the members of a sample. Raises StoreError."""
@@ -72,14 +72,18 @@ def members_of(sample: ImageSample | VideoSample, key: str) -> list[Member]:
     if isinstance(sample, ImageSample):
         if sample.picture is None:
             raise InputError("input.unreadable", f"{sample.file_name}: no picture is known.")
-        data = picture_bytes(sample.picture)
-        row = json_text(_image_row(sample, key)).encode()
-        return [(f"{key}{suffix_of(data)}", data), (f"{key}.json", row)]
+        return image_members(sample, key, picture_bytes(sample.picture))
     if len(sample.pictures) != sample.num_frames:
         raise InputError("input.unreadable", f"{sample.name}: not every frame has a picture.")
     frames = [picture_bytes(picture) for picture in sample.pictures]
     named = [(f"{key}.{number:03d}{suffix_of(data)}", data) for number, data in enumerate(frames)]
     return [*named, (f"{key}.json", json_text(_video_row(sample, key)).encode())]
+
+
+def image_members(sample: ImageSample, key: str, data: bytes) -> list[Member]:
+    """The same for an image whose encoded bytes are at hand."""
+    row = json_text(_image_row(sample, key)).encode()
+    return [(f"{key}{suffix_of(data)}", data), (f"{key}.json", row)]
 
 
 def picture_bytes(picture: PictureFile) -> bytes:

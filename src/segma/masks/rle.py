@@ -123,7 +123,6 @@ def _string(counts: Integer[ndarray, " runs"]) -> bytes:
     return table[table > 0].tobytes()
 
 
-
 def shift_runs(
     counts: Integer[ndarray, " runs"], crop: Size, offset: tuple[int, int], size: Size
 ) -> Integer[ndarray, " more_runs"]:

@@ -1,7 +1,8 @@
-"""Several processes that train one network together: start-up by torchrun, DDP and FSDP2, what they tell each other.
+"""Processes that train one network together: torchrun, DDP and FSDP2, and what they tell each other.
 
-The only importer of torch.distributed. A step of a team is the step that one process would take with as many
-batches a step as the team takes together: the same batches, the same draws, the mean of their gradients.
+The only importer of torch.distributed (of its slow parts only where they are used). A step of a team is the
+step that one process would take with as many batches a step as the team takes together: the same batches, the
+same draws, the mean of their gradients.
 """
 
 from __future__ import annotations
@@ -18,9 +19,6 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from segma.errors import InputError, ModelError, StoreError
@@ -30,7 +28,7 @@ from segma.runtime import Runtime
 from segma.training.steps.images import StepResult
 
 KINDS = ("ddp", "fsdp")
-"""ddp: every process has the whole network. fsdp: each keeps a part of the weights, gradients and optimizer."""
+"""ddp: each process has the whole network; fsdp: a part of the weights, gradients and optimizer."""
 # The others wait while the first process measures; a process that dies is noticed at once all the same.
 _PATIENCE = timedelta(hours=2)
 # Every process must go through these in the same order, so they are only taken where it does.
@@ -148,6 +146,8 @@ class Team:
 
     def whole(self, state: Mapping[str, Any]) -> dict[str, Any]:  # tensors, or state dicts of them
         """A state dict with the tensors that are kept in parts put together; all processes must call it."""
+        if self.size == 1:
+            return dict(state)
         with self.explained():
             return {name: _whole(value) for name, value in state.items()}
 
@@ -158,8 +158,11 @@ class Team:
         the blocks of the trunk, which saves memory, and needs all processes to go through them equally often.
         """
         if self.size == 1:
-            return Trainee(self, module, _Stepper(module, step))
+            return Trainee(self, module, _Stepper(module, step), "")
         with self.explained():
+            for weight in module.parameters():
+                if weight.shape[2:] == (1, 1):  # channels last or not is the same, but DDP looks at strides
+                    weight.data = weight.data.clone(memory_format=torch.contiguous_format)
             for tensor in (*module.parameters(), *module.buffers()):
                 dist.broadcast(tensor.detach(), 0)
             if kind == "fsdp":
@@ -167,12 +170,14 @@ class Team:
             stepper = DistributedDataParallel(
                 _Stepper(module, step),
                 find_unused_parameters=True,  # a batch of boxes leaves what clicks need alone
-                broadcast_buffers=False,
                 gradient_as_bucket_view=True,
             )
-        return Trainee(self, module, stepper)
+        return Trainee(self, module, stepper, "ddp")
 
     def _parted(self, module: nn.Module, step: Step, *, blocks: bool) -> Trainee:
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
         own = copy.deepcopy(module)
         for parameter in own.parameters():  # FSDP2 cannot part channels-last weights
             parameter.data = parameter.data.contiguous()
@@ -183,7 +188,7 @@ class Team:
                     fully_shard(layer, mesh=mesh)
         stepper = _Stepper(own, step, touches_all=True)
         fully_shard(stepper, mesh=mesh)
-        return Trainee(self, own, stepper)
+        return Trainee(self, own, stepper, "fsdp")
 
     @contextmanager
     def explained(self) -> Generator[None]:
@@ -220,6 +225,8 @@ class _Stepper(nn.Module):
         result = self._step(self.module, batch, generator)
         loss = result.loss
         if self._touches_all:
+            from torch.distributed.tensor import DTensor
+
             there = (each for each in self.module.parameters() if not isinstance(each, DTensor))
             loss = loss + sum(each.flatten()[:0].sum() for each in there if each.requires_grad)
         return loss, result.numbers
@@ -227,11 +234,12 @@ class _Stepper(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Trainee:
-    """A network in training: `module` has the weights to be optimised, of FSDP this process's part of each."""
+    """A network in training: `module` has the weights to be optimised, with FSDP only this process's part."""
 
     team: Team
     module: nn.Module
-    stepper: nn.Module
+    stepper: Any  # what DDP or FSDP2 made of a module
+    kind: str
 
     def learn(self, batch: Any, generator: torch.Generator, share: float, *, is_last: bool) -> StepResult:
         """Forward and backward of a batch, which is this share of the process's step.
@@ -241,26 +249,27 @@ class Trainee:
         with self.team.explained(), self._apart(is_last=is_last):
             loss, numbers = self.stepper(batch, generator)
             torch.autograd.backward([loss * share])
-            if is_last and isinstance(self.stepper, FSDPModule):
+            if is_last and self.kind == "fsdp":
                 self._forget_zeros()
         return StepResult(loss.detach(), numbers)
 
     def gradient_norm(self, largest: float | int) -> float:
         """The norm of the gradients before they are cut to `largest`; not finite: leave the step out."""
         with self.team.explained():
-            return float(_whole(nn.utils.clip_grad_norm_(self.module.parameters(), largest)))
+            norm = nn.utils.clip_grad_norm_(self.module.parameters(), largest)
+            return float(self.team.whole({"norm": norm})["norm"])
 
     def restore(self, state: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
         """Copy saved whole tensors into a state dict that may be kept in parts."""
         for name, value in saved.items():
-            state[name].copy_(_like(value, state[name]))
+            state[name].copy_(self._like(value, state[name]))
 
     def restore_optimizer(self, optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> None:
         """Load an optimizer's saved state dict, of whole tensors."""
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         state = {
             index: {
-                name: _like(value, weights[index]) if name != "step" else value
+                name: self._like(value, weights[index]) if name != "step" else value
                 for name, value in values.items()
             }
             for index, values in saved["state"].items()
@@ -269,22 +278,29 @@ class Trainee:
 
     def _apart(self, *, is_last: bool) -> AbstractContextManager[None]:
         """Gradients stay with the process until the last batch of a step."""
-        if isinstance(self.stepper, DistributedDataParallel) and not is_last:
+        if self.kind == "ddp" and not is_last:
             return self.stepper.no_sync()
-        if isinstance(self.stepper, FSDPModule):
+        if self.kind == "fsdp":
             self.stepper.set_requires_gradient_sync(is_last)
         return nullcontext()
+
+    def _like(self, value: Tensor, other: Tensor) -> Tensor:
+        """A whole tensor, in parts where the other one is."""
+        return _parts_like(value, other) if self.kind == "fsdp" else value
 
     def _forget_zeros(self) -> None:
         """No gradient where no process has one, so that the optimizer passes over it as without a team."""
         weights = [weight for weight in self.module.parameters() if weight.grad is not None]
-        found = [bool(_own(weight.grad).any()) for weight in weights]
+        grads: list[Any] = [weight.grad for weight in weights]  # in parts
+        found = [bool(grad.to_local().any()) for grad in grads]
         for weight, count in zip(weights, self.team.sums(found), strict=True):
             if not count:
                 weight.grad = None
 
 
 def _whole(value: Any) -> Any:  # a tensor, a state dict, or anything else
+    from torch.distributed.tensor import DTensor
+
     if isinstance(value, DTensor):
         return value.full_tensor()
     if isinstance(value, Mapping):
@@ -292,17 +308,12 @@ def _whole(value: Any) -> Any:  # a tensor, a state dict, or anything else
     return value
 
 
-def _like(value: Tensor, other: Tensor) -> Tensor:
-    """A whole tensor, in parts where the other one is."""
+def _parts_like(value: Tensor, other: Tensor) -> Tensor:
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
     if isinstance(other, DTensor):
         return distribute_tensor(value.to(other.device), other.device_mesh, other.placements)
     return value
-
-
-def _own(value: Tensor | None) -> Tensor:
-    """What this process has of a tensor."""
-    assert value is not None
-    return value.to_local() if isinstance(value, DTensor) else value
 
 
 def _number(variables: Mapping[str, str], name: str) -> int:

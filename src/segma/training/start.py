@@ -99,10 +99,24 @@ def start(
     run.train().copy_to(network.module)
     if not team.leads:
         return Outcome(folder=folder, weights=folder / WEIGHTS, report={})
+    return _finish(network, config, folder, runtime, run, parts, measured, before)
+
+
+def _finish(
+    network: Network,
+    config: TrainConfig,
+    folder: Path,
+    runtime: Runtime,
+    run: Run,
+    parts: Parts,
+    exams: Mapping[str, Exam],
+    before: Mapping[str, Scores] | None,
+) -> Outcome:
+    """Blend, measure, and write the weights and the report."""
     if network.original is not None and config.blend < 1:
         blend(network.module, network.original, config.blend)
     network.module.eval().half().float()  # what is measured is what will be in the file
-    after = _measured(network.module, measured, runtime)
+    after = _measured(network.module, exams, runtime)
     weights = _save(network, config, folder, run.done)
     report = {
         **_facts(config, runtime, run),

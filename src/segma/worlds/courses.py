@@ -108,11 +108,11 @@ def measured(
 
 
 def _centres(visible: Bool[ndarray, "things frames h w"]) -> Float[ndarray, "things frames 2"]:
-    height, width = visible.shape[2:]
+    height, width = int(visible.shape[2]), int(visible.shape[3])
     total = np.maximum(np.count_nonzero(visible, (2, 3)), 1)
     columns, rows = np.count_nonzero(visible, 2), np.count_nonzero(visible, 3)
-    x = columns @ (np.arange(width) + 0.5) / total / width
-    y = rows @ (np.arange(height) + 0.5) / total / height
+    x = np.dot(columns, np.arange(width) + 0.5) / total / width
+    y = np.dot(rows, np.arange(height) + 0.5) / total / height
     return np.stack([x, y], -1)
 
 

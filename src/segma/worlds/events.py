@@ -6,7 +6,7 @@ only true for sure where it is an event for what it means, and not even a hint f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,10 +64,12 @@ CLEAR = Limits(moving=0.005, still=0.0012, run=3, turn=-0.7, same=0.8, ahead=0.0
 DOUBTFUL = Limits(moving=0.0025, still=0.0025, run=2, turn=-0.2, same=0.3, ahead=0.005, away=1, hidden=0.4)
 
 
-def find_events(courses: Courses) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
-    """Events, and hints (which hold all events as well), in order of time."""
-    hints = list(_all(courses, DOUBTFUL))
-    events = [each for each in _all(courses, CLEAR) if _is_shown(each, courses)]
+def find_events(
+    courses: Courses, kinds: Collection[str] = KINDS
+) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
+    """Events of some kinds, and hints (which hold all events as well), in order of time."""
+    hints = list(_all(courses, DOUBTFUL, kinds))
+    events = [each for each in _all(courses, CLEAR, kinds) if _is_shown(each, courses)]
     known = {(each.kind, each.thing, each.other) for each in hints}
     hints += [each for each in events if (each.kind, each.thing, each.other) not in known]
     return _in_order(events), _in_order(hints)
@@ -90,15 +92,16 @@ def _is_shown(event: Event, courses: Courses) -> bool:
     return bool((courses.areas[both][:, near] > 0).all())
 
 
-def _all(courses: Courses, limits: Limits) -> Iterator[Event]:
+def _all(courses: Courses, limits: Limits, kinds: Collection[str]) -> Iterator[Event]:
     for thing in range(len(courses.areas)):
-        path = courses.places[thing]
-        yield from speed_changes(path, limits, thing)
-        yield from turns(path, limits, thing)
-        yield from absences(courses.areas[thing] > 0, courses.wholes[thing] > 0, limits, thing)
-        for other in range(len(courses.areas)):
-            if other != thing:
-                yield from _meetings(courses, limits, thing, other)
+        found = (
+            speed_changes(courses.places[thing], limits, thing),
+            turns(courses.places[thing], limits, thing) if "turns back" in kinds else (),
+            absences(courses.areas[thing] > 0, courses.wholes[thing] > 0, limits, thing),
+        )
+        yield from (each for some in found for each in some if each.kind in kinds)
+        if any(kind in kinds for kind in WITH_ANOTHER):
+            yield from _meetings(courses, limits, thing, kinds)
 
 
 def speed_changes(path: Float[ndarray, "frames 2"], limits: Limits, thing: int = 0) -> Iterator[Event]:
@@ -119,7 +122,7 @@ def _stops(speed: Float[ndarray, " steps"], limits: Limits, thing: int) -> Itera
         begins = next((i for i in range(step, min(step + 4, len(speed))) if still[i]), None)
         rests = begins is not None and still[begins : begins + limits.run].sum() == limits.run
         if before and begins is not None and rests:
-            yield Event(kind="stops", thing=thing, frame=begins, start=step - 1, stop=begins + 1)
+            yield Event(kind="stops", thing=thing, frame=begins, start=begins - 1, stop=begins + 1)
             step = begins + limits.run
         step += 1
 
@@ -165,10 +168,14 @@ def absences(
             )
 
 
-def _meetings(courses: Courses, limits: Limits, thing: int, other: int) -> Iterator[Event]:
-    yield from _collisions(courses, limits, thing, other)
-    yield from overtakings(courses.places[thing], courses.places[other], limits, thing, other)
-    yield from _hidings(courses, limits, thing, other)
+def _meetings(courses: Courses, limits: Limits, thing: int, kinds: Collection[str]) -> Iterator[Event]:
+    for other in range(len(courses.areas)):
+        if other != thing and "collides" in kinds:
+            yield from _collisions(courses, limits, thing, other)
+        if other != thing and "overtakes" in kinds:
+            yield from overtakings(courses.places[thing], courses.places[other], limits, thing, other)
+        if other != thing and "hides" in kinds:
+            yield from _hidings(courses, limits, thing, other)
 
 
 def _collisions(courses: Courses, limits: Limits, thing: int, other: int) -> Iterator[Event]:

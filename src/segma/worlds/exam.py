@@ -3,7 +3,7 @@
 It is made of scenes of its own seeds, some of families of its own, without any real matter. Every referring
 sentence is about a scene of five things or more, two of which share class or colour with the one that is
 meant, which covers 0.5 to 15 % of the picture; motion sentences mean something else when frames are shuffled;
-of both, 15 % match nothing.
+of all, 15 % match nothing.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def image_sentences(facts: Facts, slots: Slots, rng: Random) -> tuple[SpokenMean
         if one is not None and one.expression not in [each.expression for each in found]:
             found.append(one)
             slots.filled += 1
-    one = draw_sentence(facts, "reasoning", rng, exam=True) if found else None
+    one = _sentence(facts, "reasoning", slots, rng, None) if found else None
+    slots.filled += one is not None
     return (*found, *([one] if one is not None else []))
 
 

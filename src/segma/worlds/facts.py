@@ -6,7 +6,7 @@ values that somebody might give it; one value alone is certain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from segma.worlds.courses import Courses, courses_of
-from segma.worlds.events import Event, find_events
+from segma.worlds.events import KINDS, Event, find_events
 from segma.worlds.render import Rendered
 from segma.worlds.scene import COLOURS, SIZES, TEXTURES, SceneObject
 
@@ -83,14 +83,16 @@ class Facts:
         """Object ids of things by their places in `things`."""
         return tuple(self.things[place].object_id for place in sorted(places))
 
-    def reordered(self, order: Sequence[int]) -> Facts:
-        """What would be true if the frames came in another order."""
-        return with_courses(self.things, self.courses.reordered(order), self.fps)
+    def reordered(self, order: Sequence[int], kinds: Collection[str] = KINDS) -> Facts:
+        """What would be true if the frames came in another order; only events of `kinds` are found."""
+        return with_courses(self.things, self.courses.reordered(order), self.fps, kinds)
 
 
-def with_courses(things: tuple[Thing, ...], courses: Courses, fps: float) -> Facts:
-    """Facts of things that go these courses."""
-    events, hints = find_events(courses) if courses.num_frames > 1 else ((), ())
+def with_courses(
+    things: tuple[Thing, ...], courses: Courses, fps: float, kinds: Collection[str] = KINDS
+) -> Facts:
+    """Facts of things that go these courses, with events of `kinds`."""
+    events, hints = find_events(courses, kinds) if courses.num_frames > 1 else ((), ())
     return Facts(things=things, courses=courses, events=events, hints=hints, fps=fps)
 
 

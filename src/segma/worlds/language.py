@@ -30,6 +30,7 @@ from segma.worlds.expressions import (
     Superlative,
     denotation,
     named_pairs,
+    parts_of,
 )
 from segma.worlds.facts import Facts
 from segma.worlds.relations import RELATIONS
@@ -137,7 +138,8 @@ def depends_on_order(expression: Expression, facts: Facts, meant: Denotation) ->
     """Whether the frames in another order would mean something else: on each of some shuffles."""
     rng = np.random.default_rng(facts.num_frames)
     orders = (rng.permutation(facts.num_frames).tolist() for _ in range(_SHUFFLES))
-    return all(denotation(expression, facts.reordered(order)) != meant for order in orders)
+    kinds = {part.event for part in parts_of(expression) if isinstance(part, Did | Ordinal)}
+    return all(denotation(expression, facts.reordered(order, kinds)) != meant for order in orders)
 
 
 def _matches_nothing(expression: Expression, meant: Denotation, facts: Facts) -> bool:
@@ -192,8 +194,11 @@ def _referring(facts: Facts, place: int, rng: Random, nothing: bool) -> Expressi
         return None  # what is added must be needed
     if draw < 0.7:
         return _related(facts, place, found, rng)
-    which = str(rng.choice((*_EXTREMES, "largest", "smallest")))
-    return None if nothing or facts.num_frames > 1 else Superlative(found, which)
+    if nothing:
+        return None
+    if facts.num_frames > 1:
+        return Superlative(found, str(rng.choice(_EXTREMES)), "end" if rng.random() < 0.6 else "start")
+    return Superlative(found, str(rng.choice((*_EXTREMES, "largest", "smallest"))))
 
 
 def _related(facts: Facts, place: int, found: Expression, rng: Random) -> Expression | None:
@@ -230,9 +235,8 @@ def _motion(facts: Facts, place: int, rng: Random, nothing: bool) -> Expression 
         return None
     own = sorted({each.kind for each in facts.events if each.thing == place})
     draw = rng.random()
-    if draw < 0.15 and not nothing:
-        which = str(rng.choice(_EXTREMES))
-        return Superlative(found, which, "end" if rng.random() < 0.7 else "start")
+    if draw < 0.08 and not nothing:
+        return Superlative(found, "fastest")
     kinds = sorted({each.kind for each in facts.hints}) if nothing else own
     if not kinds:
         return None

@@ -29,7 +29,9 @@ from segma.worlds.wording import Wording, numbered, sentence_case
 
 QuestionKind = Literal["count", "exists", "colour", "what", "where", "when", "order", "after", "how many do"]
 ON_IMAGES: tuple[QuestionKind, ...] = ("count", "exists", "colour", "what", "where")
-ON_CLIPS: tuple[QuestionKind, ...] = ("count", "colour", "when", "order", "after", "how many do")
+ON_CLIPS: tuple[QuestionKind, ...] = (
+    *("count", "colour", "when", "when", "order", "order", "after", "after", "how many do"),
+)
 _TRIES = 30
 _CHOICES = 4
 _PLACES = ("upper left", "upper right", "lower left", "lower right")
@@ -157,10 +159,10 @@ class _Asker:
         text = self.words.pick(kind, ASKING[kind])
         for key, value in said.items():
             text = text.replace(f"{{{key}}}", value)
-        others = sorted(set(wrong) - {answer})
-        few = [others[i] for i in self.rng.permutation(len(others))[: _CHOICES - 1]]
+        others: list[str] = sorted(set(wrong) - {answer})
+        few = [others[int(i)] for i in self.rng.permutation(len(others))[: _CHOICES - 1]]
         order = self.rng.permutation(len(few) + 1) if few else ()
-        choices = tuple([answer, *few][i] for i in order)
+        choices = tuple([answer, *few][int(i)] for i in order)
         fps = self.facts.fps
         return QuestionSample(
             name=self.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,13 +21,13 @@ def along(x: np.ndarray, y: float = 0.0) -> np.ndarray:
     return np.stack([x, np.full(len(x), y)], -1).astype(float)
 
 
-def courses(*paths: np.ndarray, seen: np.ndarray | None = None, **changed: object) -> Courses:
+def courses(*paths: np.ndarray, **changed: Any) -> Courses:
     """Discs of radius 0.05 on paths in a square picture that is 1 wide, the first the nearest."""
     places = np.stack(paths)
     count, frames = places.shape[:2]
-    areas = np.full((count, frames), 0.008) if seen is None else np.where(seen, 0.008, 0.0)
+    areas = np.full((count, frames), 0.008)
     gaps = np.linalg.norm(places[:, None] - places[None], axis=-1) + np.eye(count)[..., None] * 9
-    fields = {
+    fields: dict[str, Any] = {
         "areas": areas,
         "wholes": areas,
         "centres": places + 0.5,
@@ -38,7 +39,7 @@ def courses(*paths: np.ndarray, seen: np.ndarray | None = None, **changed: objec
         "near": gaps < 0.14,
         "steady": np.ones(frames, bool),
     }
-    return Courses(**(fields | changed))  # type: ignore[arg-type]
+    return Courses(**(fields | changed))
 
 
 def test_something_stops_and_its_film_reversed_starts() -> None:
@@ -109,7 +110,7 @@ def test_something_hides_behind_another() -> None:
 @pytest.mark.parametrize(
     "changed", [{"steady": TIME != 10}, {"cuts": (10,)}, {"areas": np.where(TIME == 10, 0.0, 0.008)[None]}]
 )
-def test_what_cannot_be_seen_for_sure_is_only_a_hint(changed: dict[str, object]) -> None:
+def test_what_cannot_be_seen_for_sure_is_only_a_hint(changed: dict[str, Any]) -> None:
     events, hints = find_events(courses(along(np.minimum(TIME, 10) * 0.02), **changed))
     assert "stops" not in {each.kind for each in events}
     assert "stops" in {each.kind for each in hints}

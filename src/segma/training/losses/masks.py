@@ -62,7 +62,7 @@ def iou_of(
 def quality_loss(
     predicted_iou: Float[Tensor, "*shape"], iou: Float[Tensor, "*shape"]
 ) -> Float[Tensor, "*shape"]:
-    """Cross-entropy of a predicted IoU: it is best at the mean of what comes, as a choice among masks needs it.
+    """Cross-entropy of a predicted IoU: it is best at the mean of what comes, as a choice of masks needs it.
 
     SAM's squared error has its optimum there too, SAM 2's absolute error at the median.
     """
