@@ -40,6 +40,28 @@ def stability_score(logits: Float[ndarray, "height width"], threshold: float, of
     return float(sure / wide) if wide else float("nan")
 
 
+def only_clicked(
+    low_res_logits: Float[ndarray, "side side"], cells: Sequence[tuple[float, float]]
+) -> Float[ndarray, "side side"]:
+    """The logits with the pieces of the mask pushed out that none of the clicks lies in or next to.
+
+    `cells` are the foreground clicks, x and y in cells. Pieces touch at corners. Where no piece is clicked at
+    all, they stay as they are.
+    """
+    inside = (low_res_logits > 0).astype(np.uint8)
+    _, labels = cv2.connectedComponents(inside, connectivity=8)
+    side = len(low_res_logits)
+    kept: set[int] = set()
+    for x, y in cells:
+        column, row = (min(side - 1, max(0, int(place))) for place in (x, y))
+        near = labels[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
+        kept |= {int(label) for label in np.unique(near)} - {0}
+    if not kept:
+        return low_res_logits
+    lost = (inside > 0) & ~np.isin(labels, list(kept))
+    return np.where(lost, -low_res_logits, low_res_logits)
+
+
 def candidate_order(
     predicted_iou: Float[ndarray, " masks"], prompt: PromptSet, candidates: int
 ) -> Sequence[int]:

@@ -161,6 +161,8 @@ class ImageSession:
         drawn = self.model.render_masks(decoded, torch.full_like(chosen, row), chosen).cpu().numpy()
         records: list[MaskRecord] = []
         for number, low_res_logits in zip(order, drawn, strict=True):
+            if self.model.input_spec.looks_twice:
+                low_res_logits = self._clicked(low_res_logits, prompt, transform)
             logits = postprocess.to_image_size(low_res_logits, transform)
             records.append(
                 MaskRecord(
@@ -173,6 +175,17 @@ class ImageSession:
                 )
             )
         return records
+
+    def _clicked(
+        self, low_res_logits: Float[ndarray, "side side"], prompt: PromptSet, transform: Transform
+    ) -> Float[ndarray, "side side"]:
+        """Without the pieces that were not clicked on, where there are clicks and no box."""
+        if prompt.points is None or prompt.box is not None:
+            return low_res_logits
+        scale = transform.scale * (len(low_res_logits) / transform.model_size)
+        included = [xy for xy, label in zip(prompt.points.xy, prompt.points.labels, strict=True) if label]
+        cells = [((x + 0.5) * float(scale[0]), (y + 0.5) * float(scale[1])) for x, y in included]
+        return postprocess.only_clicked(low_res_logits, cells)
 
     def _looked_again(
         self, prompt: PromptSet, records: list[MaskRecord], candidates: int, look: LookConfig

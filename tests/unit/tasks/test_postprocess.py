@@ -73,3 +73,17 @@ def test_one_click_is_ambiguous_and_all_else_is_not(prompt: PromptSet, best: int
 def test_equal_candidates_keep_the_models_order() -> None:
     equal = np.array([0.9, 0.5, 0.5, 0.5], np.float32)
     assert postprocess.candidate_order(equal, PromptSet(points=POINT), 3) == [1, 2, 3]
+
+
+def test_pieces_that_were_not_clicked_go() -> None:
+    logits = np.full((16, 16), -2.0, np.float32)
+    logits[2:5, 2:5] = 3
+    logits[5:7, 5:7] = 1  # touches the first at a corner
+    logits[10:14, 9:15] = 4
+    kept = postprocess.only_clicked(logits, [(3.5, 3.5)])
+    assert (kept[2:5, 2:5] == 3).all()
+    assert (kept[5:7, 5:7] == 1).all()
+    assert (kept[10:14, 9:15] == -4).all()
+    both = postprocess.only_clicked(logits, [(3.5, 3.5), (15.5, 12.0)])  # next to the edge of the piece
+    assert np.array_equal(both, logits)
+    assert np.array_equal(postprocess.only_clicked(logits, [(1.0, 14.0)]), logits), "none was clicked"
