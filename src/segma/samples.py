@@ -58,9 +58,9 @@ class Sentence:
 class QuestionSample:
     """A question about an image or video, by its `name`, with the answer.
 
-    `kind` is what is asked for ("when", "count", ...); `choices`, which hold the answer, are empty where it is
-    free; `object_ids` are what it is about. What one must look at to answer it: `spans_seconds` from a first
-    to a last moment, `spans_frames` from a first to a last frame, both inclusive, in order of time.
+    `kind` is what is asked for ("when", "count", ...); `choices`, which hold the answer, are empty where it
+    is free; `object_ids` are what it is about. What one must look at to answer it: `spans_seconds` from a
+    first to a last moment, `spans_frames` from a first to a last frame, both inclusive, in order of time.
     """
 
     name: str

@@ -169,12 +169,7 @@ def transformers_config(config: Sam2Config) -> dict[str, Any]:  # JSON
 
     `ModelError` model.mismatch for networks that it cannot hold: our own trunk, drawn prompts, a refiner.
     """
-    if config.trunk != "hiera" or config.prompt_maps or config.refiner_width:  # a judge needs both
-        raise ModelError(
-            "model.mismatch",
-            "transformers has no such network: these weights are of segma's own design.",
-            "Keep the official layout, a .safetensors file.",
-        )
+    _check_shared(config)
     prompt = {
         "model_type": "sam2_video_prompt_encoder",
         "hidden_size": config.dim,
@@ -216,6 +211,16 @@ def transformers_config(config: Sam2Config) -> dict[str, Any]:  # JSON
         "memory_fuser_embed_dim": config.dim,
         "memory_fuser_intermediate_dim": config.fuser_dim,
     }
+
+
+def _check_shared(config: Sam2Config) -> None:
+    """`ModelError` model.mismatch unless transformers has networks like this one."""
+    if config.trunk != "hiera" or config.prompt_maps or config.refiner_width:  # a judge needs both
+        raise ModelError(
+            "model.mismatch",
+            "transformers has no such network: these weights are of segma's own design.",
+            "Keep the official layout, a .safetensors file.",
+        )
 
 
 def _vision_config(config: Sam2Config) -> dict[str, Any]:  # JSON
