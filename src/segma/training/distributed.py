@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -74,7 +74,7 @@ class Team:
             )
         if size == 1:
             return cls.alone(found)
-        if found.type == "mps" or (found.type == "cuda" and found.index is not None):
+        if found.type == "mps" or (found.type == "cuda" and ":" in str(found)):
             raise ModelError(
                 "model.device", f"{size} processes cannot share {found}.", "Use --device cpu or cuda."
             )
@@ -123,8 +123,8 @@ class Team:
             return [float(value) for value in values]
         sums = torch.tensor(values, dtype=torch.float64, device=self.device)
         with self.explained():
-            dist.all_reduce(sums)
-        return [float(value) for value in sums.tolist()]
+            dist.all_reduce(sums)  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
+        return [float(value) for value in sums]
 
     def told(self, value: _Value) -> _Value:
         """What process 0 has; to be picklable."""
@@ -141,7 +141,7 @@ class Team:
             return [value]
         found: list[Any] = [None] * self.size
         with self.explained():
-            dist.all_gather_object(found, value)
+            dist.all_gather_object(found, value)  # pyright: ignore[reportUnknownMemberType]  torch again
         return found
 
     def whole(self, state: Mapping[str, Any]) -> dict[str, Any]:  # tensors, or state dicts of them
@@ -303,8 +303,9 @@ def _whole(value: Any) -> Any:  # a tensor, a state dict, or anything else
 
     if isinstance(value, DTensor):
         return value.full_tensor()
-    if isinstance(value, Mapping):
-        return {name: _whole(each) for name, each in value.items()}
+    if isinstance(value, dict):  # by name, or by an optimizer's numbers
+        state = cast(dict[str | int, Any], value)
+        return {name: _whole(each) for name, each in state.items()}
     return value
 
 

@@ -122,8 +122,8 @@ CLASS_FACTS: Mapping[str, ClassFact] = MappingProxyType(
             "that [belongs|belong] in clockwork",
         ),
         "read": _fact(
-            *("letter", "clock", "words are made of", "that [belongs|belong] to the alphabet"),
-            "a child learns to spell with",
+            *("letter", "clock", "you could read out", "that [is|are] written or printed on paper"),
+            "a child learns to write at school",
         ),
         "way": _fact(
             *("arrow", "", "that [shows|show] which way to go", "that [points|point] somewhere"),
@@ -154,7 +154,7 @@ CLASS_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pebble": ("pebble", "stone"),
         "blob": ("blob", "splotch"),
         "gear": ("gear", "cog", "cogwheel"),
-        "letter": ("letter", "character"),
+        "letter": ("character", "letter or digit", "glyph"),
         "snake": ("snake", "serpent"),
         "chain": ("chain", "string of links"),
         "branch": ("branch", "twig"),
@@ -175,7 +175,12 @@ CLASS_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _IRREGULAR: Mapping[str, str] = MappingProxyType(
     {
         **{"leaf": "leaves", "fish": "fish", "branch": "branches", "cross": "crosses", "box": "boxes"},
-        **{"splotch": "splotches", "glasses": "pairs of glasses", "pair of glasses": "pairs of glasses"},
+        **{
+            "splotch": "splotches",
+            "letter or digit": "letters or digits",
+            "glasses": "pairs of glasses",
+            "pair of glasses": "pairs of glasses",
+        },
         **{"pair of spectacles": "pairs of spectacles", "string of links": "strings of links"},
         **{"person": "people", "fungus": "fungi", "annulus": "annuli"},
     }

@@ -27,6 +27,8 @@ _HUE_NAMES = (
 )
 _CERTAIN, _NOTED = 0.55, 0.2
 """Shares of a thing's pixels from which a colour is its colour, and from which it might be called so."""
+_LEAST_CHROMA = 0.12
+"""Saturation times value below which nobody calls a pixel coloured."""
 _SIZE_AREAS = (0.004, 0.015, 0.05, 0.14)
 """Shares of the picture below which a thing is tiny, small, medium, large."""
 _LIKE_TEXTURES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -140,10 +142,11 @@ def _colour_names(pixels: UInt8[ndarray, "pixels 3"]) -> ndarray:
     found = np.array([name for _, name in _HUE_NAMES] + ["red"], dtype="<U6")[np.digitize(hue, limits)]
     found[(found == "orange") & (value < 0.55)] = "brown"
     found[(found == "red") & (value > 0.8) & (saturation < 0.5)] = "pink"
-    pale = saturation < 0.15
+    found[(found == "pink") & (value < 0.5)] = "purple"
+    pale = saturation * value < _LEAST_CHROMA
     found[pale & (value >= 0.75)] = "white"
     found[pale & (value < 0.75)] = "grey"
-    found[value < 0.2] = "black"
+    found[(value < 0.2) | (pale & (value < 0.3))] = "black"
     return found
 
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from segma.samples import QuestionSample
+from segma.worlds.class_facts import class_names
 from segma.worlds.events import WITH_ANOTHER, Event
 from segma.worlds.expressions import (
     Did,
@@ -231,13 +232,14 @@ def _what(asker: _Asker, kind: str) -> QuestionSample | None:
     if place is None or len(asker.facts.things[place].said["class"]) > 1:
         return None
     way = numbered(asker.words.pick(relation).replace("{other}", asker.words.noun_phrase(other)), False)
-    answer = asker.facts.things[place].class_name
-    present = [each.class_name for each in asker.facts.things]
+    answer = class_names(asker.facts.things[place].class_name)[0]
+    present = [class_names(each.class_name)[0] for each in asker.facts.things]
+    absent = [class_names(str(each))[0] for each in asker.rng.permutation(CLASSES)[:3]]
     return asker.asked(
         kind,
         {"relation": way},
         answer,
-        [*present, *asker.rng.permutation(CLASSES)[:3].tolist()],
+        [*present, *absent],
         places=[place],
     )
 

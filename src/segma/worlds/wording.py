@@ -64,7 +64,7 @@ class Wording:
         """The expression without an article."""
         said = self._said(expression)
         before = [*said.before, *(word for kind in _ORDER for word in said.adjectives.get(kind, ()))]
-        noun = plural(said.noun) if many else said.noun
+        noun = (plural(said.noun) if many else said.noun) + said.tag
         if said.around:
             noun = said.around.replace("{noun}", " ".join([*before, noun]))
             before = []
@@ -96,7 +96,7 @@ class Wording:
         if attribute == "class":
             said.noun = self.pick(f"class {value}")
         elif attribute == "letter":
-            said.noun += " " + self.pick("letter").replace("{value}", value)
+            said.tag = " " + self.pick("letter").replace("{value}", value)
         else:
             way = self.pick("said colour" if attribute == "colour" else f"{attribute} {value}")
             way = way.replace("{value}", value)
@@ -118,9 +118,10 @@ class Wording:
 
 @dataclass(kw_only=True, slots=True)
 class _Said:
-    """A phrase while it grows: words before the noun, the noun, words after it."""
+    """A phrase while it grows: words before the noun, the noun with which one it is, words after it."""
 
     noun: str
+    tag: str = ""
     before: list[str] = field(default_factory=list[str])
     adjectives: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     after: list[str] = field(default_factory=list[str])

@@ -183,6 +183,7 @@ def test_what_rests_in_all_orders_is_no_motion_sentence() -> None:
         ((20, 5, 5), "red", {"red", "black", "grey", "white"}),  # dark: nobody can tell
         ((120, 70, 30), "brown", {"brown"}),
         ((250, 250, 250), "white", {"white"}),
+        ((75, 50, 70), "pink", {"pink", "black", "grey", "white"}),  # a dark shape
     ],
 )
 def test_colours_are_called_as_they_are_seen(rgb: tuple[int, ...], drawn: str, called: set[str]) -> None:
@@ -336,6 +337,13 @@ def test_number(many: bool) -> None:
     }
     expected = {"all cups that stop", "the mugs that come to a halt"} if many else {"the mug that stops"}
     assert expected <= words
+
+
+def test_a_letter_is_named_after_its_noun() -> None:
+    seven = Filter(Filter(Everything(), "letter", "7"), "class", "letter")
+    words = {Wording(rng=np.random.default_rng(i)).noun_phrase(Ordinal(seven, "stops", 1)) for i in range(30)}
+    assert {"the character 7 that stops first", 'the first character "7" to stop'} <= words
+    assert all("7" in each for each in words)
 
 
 def test_parts_of_an_expression() -> None:
