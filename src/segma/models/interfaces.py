@@ -132,6 +132,8 @@ class MemorySpec:
     num_pointers: int = 16
     attends_others: bool = False
     """Whether the weights were trained with pointers of the other objects."""
+    follows_masks: bool = False
+    """Whether they were trained to be shown, on a tracked frame, the mask of the frame before."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,7 +144,8 @@ class MemoryBank:
     up to `num_recent` - 1; `num_recent` itself is that of conditioning frames; -1 none at all. A map may be
     pooled (h and w of it a whole fraction of the grid): then its cells lie in the middle of those they stand
     for. `distances` belong to `pointers`: frames from here in the direction of travel, over the longest
-    distance (a float, about -1..1). `others` are pointers of other objects on the frame before.
+    distance (a float, about -1..1). `others` are pointers of other objects on the frame before. `previous`
+    are the object's logits there, for weights that follow masks; None where it was not to be seen.
     """
 
     maps: tuple[Float[Tensor, "_ _ memory_dim"], ...]
@@ -150,6 +153,7 @@ class MemoryBank:
     pointers: tuple[Float[Tensor, " dim"], ...] = ()
     distances: tuple[float, ...] = ()
     others: tuple[Float[Tensor, " dim"], ...] = ()
+    previous: Float[Tensor, "side side"] | None = None
 
 
 @runtime_checkable

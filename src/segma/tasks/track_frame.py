@@ -96,7 +96,14 @@ def bank_of(
         others=_other_pointers(track, others, frame + (1 if reverse else -1), shot)
         if session.config.attend_others
         else (),
+        previous=_mask_before(held.get(frame + (1 if reverse else -1)))
+        if session.model.memory_spec.follows_masks
+        else None,
     )
+
+
+def _mask_before(memory: FrameMemory | None) -> torch.Tensor | None:
+    return memory.low_res_logits if memory is not None and memory.is_present else None
 
 
 def _other_pointers(

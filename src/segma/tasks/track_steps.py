@@ -68,11 +68,26 @@ def masked(model: WithMemory, frame: EncodedFrame, mask: Mask) -> FrameMemory:
 def tracked(
     model: WithMemory, frame: EncodedFrame, banks: Sequence[MemoryBank]
 ) -> tuple[Decoded, Int[Tensor, " batch"]]:
-    """Every object's frame, conditioned by its bank and decoded without prompts; and each best mask."""
+    """Every object's frame, conditioned by its bank and decoded without prompts; and each best mask.
+
+    Weights that follow masks are shown those of the frame before.
+    """
     features = model.condition(frame.features, banks)
     coords, nothing = _no_points(len(banks), features.embedding.device)
-    decoded = model.decode(features, PromptTensors(coords=coords, labels=nothing))
+    masks = masks_before([bank.previous for bank in banks]) if model.memory_spec.follows_masks else None
+    decoded = model.decode(features, PromptTensors(coords=coords, labels=nothing, mask_logits=masks))
     return decoded, best_of_three(decoded)
+
+
+def masks_before(
+    previous: Sequence[Float[Tensor, "side side"] | None],
+) -> Float[Tensor, "batch 1 side side"] | None:
+    """The masks of the frame before as mask prompts, zeros where there is none; None where nobody has one."""
+    known = next((logits for logits in previous if logits is not None), None)
+    if known is None:
+        return None
+    shown = [torch.zeros_like(known) if logits is None else logits for logits in previous]
+    return torch.stack(shown)[:, None].clamp(-_CLAMP, _CLAMP)
 
 
 def memories_of(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from segma.models.interfaces import ImageFeatures, MemoryBank
+from segma.models.interfaces import Decoded, ImageFeatures, MemoryBank, PromptTensors
 from segma.models.sam2.config import Sam2Config
 from segma.models.sam2.model import Sam2
 from segma.training.batch import ClipBatch
@@ -32,7 +32,7 @@ def _generator(seed: int = 0) -> torch.Generator:
 @pytest.fixture
 def model(sam2_toy_config: Sam2Config) -> Sam2:
     torch.random.manual_seed(0)
-    ours = replace(sam2_toy_config, trunk="conv", prompt_maps=True, refiner_width=8)
+    ours = replace(sam2_toy_config, trunk="conv", prompt_maps=True, refiner_width=8, follows_masks=True)
     network = Sam2(ours).train()
     with torch.no_grad():  # everything counts as present, so that pointers are made
         network.get_parameter("sam_mask_decoder.pred_obj_score_head.layers.2.bias").fill_(5.0)
@@ -129,3 +129,23 @@ def test_banks_hold_what_a_session_would_hold(model: Sam2, monkeypatch: pytest.M
     assert all(len(banks[0].pointers) == number for number, banks in enumerate(seen[:3], 1))
     first: Tensor = seen[3][0].maps[0]
     assert not torch.equal(first, seen[3][1].maps[0]), "each object has memories of its own"
+
+
+def test_the_mask_before_is_shown_where_there_was_one(model: Sam2, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Tensor | None] = []
+    decode = model.decode
+
+    def watched(features: ImageFeatures, prompts: PromptTensors, shared: None = None) -> Decoded:
+        shown.append(prompts.mask_logits)
+        return decode(features, prompts, shared)
+
+    monkeypatch.setattr(model, "decode", watched)
+    batch = _batch()
+    clip_step(model, batch, _config(), _generator())
+    assert len(shown) == 2 * FRAMES
+    second = shown[1]
+    assert second is not None
+    assert not second.requires_grad
+    side = second.shape[-1]
+    truth = torch.nn.functional.avg_pool2d(batch.masks[0, 0].float()[None], SIZE // side)
+    assert torch.equal(second[0] > 0, truth > 0.5), "the mask that was given on the first frame"

@@ -83,6 +83,8 @@ class Sam2Config:
     """Whether memories of frames without the object are marked (2.1)."""
     attends_others: bool = False
     """Whether pointers of other objects are marked as such; no official weights."""
+    follows_masks: bool = False
+    """Whether tracked frames are shown the mask of the frame before as a prompt; no official weights."""
     prompt_maps: bool = False
     """Whether clicks and boxes are drawn into the mask prompt as well; no official weights."""
     refiner_width: int = 0
@@ -205,6 +207,7 @@ VARIANTS: Mapping[str, Sam2Config] = MappingProxyType(
             decoder_mlp_dim=256,
             mask_channels=32,
             iou_hidden_dim=128,
+            follows_masks=True,
             prompt_maps=True,
             refiner_width=24,
             judge_width=96,

@@ -158,7 +158,8 @@ def detect(shapes: Mapping[str, Shape]) -> Sam2Config | None:
         alike = next((known for known in VARIANTS.values() if _same_stages(known, seen)), None)
         if alike is None and seen.get("trunk") == "conv":
             alike = _usual_conv()
-        guess = {name: getattr(alike, name) for name, _ in _HIDDEN} if alike else _guess(seen)
+        hidden = ["follows_masks", *(name for name, _ in _HIDDEN)]
+        guess = {name: getattr(alike, name) for name in hidden} if alike else _guess(seen)
         return Sam2Config(**seen, **guess)
     except (KeyError, IndexError, ValueError, ZeroDivisionError, ModelError):
         return None  # a name is not there, a shape has other axes, or the sizes contradict each other

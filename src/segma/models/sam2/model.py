@@ -63,6 +63,7 @@ class Sam2(nn.Module):
             num_recent=config.num_recent,
             num_pointers=config.num_pointers,
             attends_others=config.attends_others,
+            follows_masks=config.follows_masks,
         )
         self.image_encoder = ImageEncoder(config)
         self.memory_attention = MemoryAttention(

@@ -74,11 +74,11 @@ class Asking:
         return cls(features, xy[:, None], ones)
 
     @classmethod
-    def nothing(cls, features: ImageFeatures, count: int) -> Asking:
-        """Questions without a prompt, as on tracked frames: one padding point."""
+    def nothing(cls, features: ImageFeatures, count: int, before: Tensor | None = None) -> Asking:
+        """Questions without a prompt, as on tracked frames: one padding point, and the masks `before`."""
         device = features.embedding.device
         coords = torch.zeros(count, 1, 2, device=device)
-        return cls(features, coords, torch.full((count, 1), -1, device=device))
+        return cls(features, coords, torch.full((count, 1), -1, device=device), None, before)
 
     @property
     def is_ambiguous(self) -> bool:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from segma.models.interfaces import ImageFeatures, MemoryBank, PromptTensors
 from segma.models.sam2.model import Sam2
-from segma.tasks import track_memory
+from segma.tasks import track_memory, track_steps
 from segma.tasks.preprocess import normalize
 from segma.tasks.track_config import TrackConfig
 from segma.training.batch import ClipBatch
@@ -57,8 +57,17 @@ class _Memories:
     """What all objects of a clip remember, by frame: maps and pointers, one for each object."""
 
     maps: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
+    logits: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
     pointers: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
     anchors: list[int] = field(default_factory=list[int])
+
+    def masks_before(self, frame: int) -> Tensor | None:
+        """The masks of the frame before, as a session shows them; no gradients go back through them."""
+        logits = self.logits.get(frame - 1)
+        if logits is None:
+            return None
+        rows = (None if bool((each <= _ABSENT).all()) else each for each in logits.detach()[:, 0])
+        return track_steps.masks_before(list(rows))
 
     def banks(self, model: Sam2, frame: int, frames: int, count: int) -> list[MemoryBank]:
         """What each object attends to on a frame."""
@@ -136,7 +145,8 @@ def _follow(
             answer = _prompted(model, features, truth, visible, kind, config, generator, sums)
         else:
             conditioned = model.condition(seen, memories.banks(model, frame, num_frames, count))
-            asking = Asking.nothing(_for_each(conditioned, count), count)
+            before = memories.masks_before(frame) if model.memory_spec.follows_masks else None
+            asking = Asking.nothing(_for_each(conditioned, count), count, before)
             answer = ask(model, asking, truth, config)
             _add(answer, visible, objects, frame, config, sums)
         logits, pointers, present = _decided(model, answer)
@@ -245,6 +255,7 @@ def _remember(
     masks = F.interpolate(logits, (size, size), mode="bilinear", align_corners=False).sigmoid()
     memories.maps[frame] = model.encode_memory(seen, masks, present)
     memories.pointers[frame] = pointers
+    memories.logits[frame] = logits
 
 
 def _for_each(features: ImageFeatures, count: int) -> ImageFeatures:
