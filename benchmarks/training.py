@@ -1,7 +1,8 @@
 """Where the time of a training step goes: loading, encoder, decoder, memory, losses, backward, optimizer.
 
 A step of the recipe on pictures (prompts of all rounds) and one on clips, each with one thread and with more.
-The seconds of one thread are those that the processor spent, so that other programs hardly matter.
+With one thread the processor's seconds count, so that other programs hardly matter; with more those of the
+clock.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ METHODS = (
     (MEMORY, ("condition", "encode_memory")),
 )
 PARTS = (LOADING, ENCODER, DECODER, MEMORY, CLICKS, LOSSES, BACKWARD, OPTIMIZER)
-NOTE = "Other programs ran on this machine at the same time: compare the rows with each other."
+BUSY = "Other programs kept the cores busy: only the processor's seconds mean something, not the clock's."
 
 
 class Parts:
@@ -104,7 +105,7 @@ def main() -> int:
     if options.save:
         options.repeats, options.variant = options.steps, config.variant
         what = options.data.name if options.data else "made pictures"
-        print(f"saved {lineup.save('training', options, what, {'note': {'text': NOTE}, **tables})}")
+        print(f"saved {lineup.save('training', options, what, {'note': note(tables), **tables})}")
     return 0
 
 
@@ -226,22 +227,33 @@ def watched(module: Sam2, parts: Parts) -> Iterator[None]:
 
 
 def report(kind: str, threads: int, found: dict[str, list[tuple[float, float]]], batches: list[Any]) -> str:
-    """The table of one kind of step."""
-    column = 1 if threads == 1 else 0
-    seconds = {name: median(row[column] for row in found[name]) for name in PARTS}
-    whole = sum(seconds[name] for name in PARTS[1:])
+    """The table of one kind of step; with one thread the processor's seconds count."""
+    clock, processor = ({name: median(row[k] for row in found[name]) for name in PARTS} for k in (0, 1))
+    mattering = processor if threads == 1 else clock
+    whole = sum(mattering[name] for name in PARTS[1:])
     rows = [
-        [name, f"{seconds[name]:.3f}", "" if name == LOADING else f"{seconds[name] / whole:.0%}"]
+        [
+            name,
+            f"{processor[name]:.3f}",
+            f"{clock[name]:.3f}",
+            "" if name == LOADING else f"{mattering[name] / whole:.0%}",
+        ]
         for name in PARTS
-        if seconds[name] or name != MEMORY
+        if clock[name] or name != MEMORY
     ]
     pictures = median(pictures_of(batch) for batch in batches)
-    what = "of the processor" if threads == 1 else "of the clock"
     return (
-        f"\na step on {kind}, {threads} threads, seconds {what}\n"
-        f"{text_table(['part', 's', 'share'], rows)}\n"
-        f"step {whole:.3f} s, {pictures / whole:.1f} {'pictures' if kind == 'pictures' else 'frames'}/s"
+        f"\na step on {kind}, {threads} threads\n"
+        f"{text_table(['part', 'processor s', 'clock s', 'share'], rows)}\n"
+        f"step {whole:.3f} s by the {'processor' if threads == 1 else 'clock'}, "
+        f"{pictures / whole:.1f} {'pictures' if kind == 'pictures' else 'frames'}/s"
     )
+
+
+def note(tables: dict[str, Any]) -> dict[str, str]:
+    """Whether the clock can be believed: with one thread it goes as the processor does."""
+    backward = tables["pictures, 1 threads"]["parts"][BACKWARD]
+    return {"text": BUSY if backward["seconds"] > 1.2 * backward["processor_seconds"] else ""}
 
 
 def pictures_of(batch: Any) -> int:
