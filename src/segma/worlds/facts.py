@@ -113,7 +113,7 @@ def facts_of(rendered: Rendered, index: int = 0) -> Facts:
         said = {
             "class": _classes(each, is_plain_to_see(courses, row)),
             "colour": called_colours(pixels, each.attributes.colour),
-            "texture": _textures(each),
+            "texture": _textures(each, parted=any(scene.parts(object_id))),
             "size": _sizes(float(areas.min()), float(areas.max())),
             "letter": frozenset({each.attributes.letter}),
         }
@@ -163,8 +163,11 @@ def _classes(each: SceneObject, plain: bool) -> frozenset[str]:
     return frozenset({each.class_name} if plain else {each.class_name, "?"})
 
 
-def _textures(each: SceneObject) -> frozenset[str]:
+def _textures(each: SceneObject, *, parted: bool) -> frozenset[str]:
+    """The texture, and what it may be taken for: anything where parts have their own."""
     texture = each.attributes.texture
+    if parted:
+        return frozenset(TEXTURES)
     if texture in _CERTAIN_TEXTURES and each.texture.contrast >= _FAINT and each.opacity == 1:
         return frozenset({texture})
     if texture in _CERTAIN_TEXTURES:
