@@ -95,6 +95,16 @@ def positive(table: dict[str, Any]) -> bool:
     return all(row["median"] > 0 and row["peak_bytes"] > 10**7 for row in rows)
 
 
+def test_training_tells_the_parts_of_a_step(repository: Path, tmp_path: Path) -> None:
+    common = ("--threads", "1", "--steps", "1", "--batch", "1")
+    _, saved = run(repository, tmp_path, "training", common=common)
+    for kind in ("pictures", "clips"):
+        table = saved["tables"][f"{kind}, 1 threads"]
+        assert table["pictures_per_step"] >= 1
+        assert (table["parts"]["memory"]["seconds"] > 0) == (kind == "clips")
+        assert table["parts"]["backward"]["processor_seconds"] > 0
+
+
 def run(
     repository: Path, folder: Path, name: str, *options: str, common: tuple[str, ...] = TOY
 ) -> tuple[str, dict[str, Any]]:
@@ -108,13 +118,3 @@ def run(
     assert saved["machine"]["processor"]
     assert saved["commit"]
     return done.stdout, saved
-
-
-def test_training_tells_the_parts_of_a_step(repository: Path, tmp_path: Path) -> None:
-    common = ("--threads", "1", "--steps", "1", "--batch", "1")
-    _, saved = run(repository, tmp_path, "training", common=common)
-    for kind in ("pictures", "clips"):
-        table = saved["tables"][f"{kind}, 1 threads"]
-        assert table["pictures_per_step"] >= 1
-        assert (table["parts"]["memory"]["seconds"] > 0) == (kind == "clips")
-        assert table["parts"]["backward"]["processor_seconds"] > 0
