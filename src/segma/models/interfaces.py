@@ -22,6 +22,7 @@ class InputSpec:
     does not (SAM 2). `mean` and `std` are per channel on 0..255. `mask_size` is the side of the logits.
     `resize`: "uint8" rounds resized pixels to whole numbers (SAM), "float" does not (SAM 2's images).
     `looks_twice`: whether small things deserve a second look, at a part of the picture (our small models).
+    `hedges`: whether the single mask answers one click too, as a mask between those it may mean (ours).
     """
 
     size: int
@@ -31,6 +32,7 @@ class InputSpec:
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     looks_twice: bool = False
+    hedges: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,20 @@ class Promptable(Protocol):
         self, decoded: Decoded, prompt_index: Int[Tensor, " k"], mask_index: Int[Tensor, " k"]
     ) -> Float[Tensor, "k side side"]:
         """Low-resolution logits, float32, of the (prompt, mask) pairs asked for."""
+        ...
+
+
+@runtime_checkable
+class JudgesViews(Protocol):
+    """A model that chooses among the masks of one click at several scales; see `tasks.views`."""
+
+    @property
+    def views(self) -> tuple[float, ...]:
+        """Shares of the picture's longer side to look at beside the whole; none until it has learned it."""
+        ...
+
+    def judge_views(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch masks"]:
+        """The IoU that each mask of all views, in their order, is thought to have."""
         ...
 
 

@@ -1,8 +1,8 @@
 """How good a mask is, told from what it covers (ours; official weights guess before a mask is drawn).
 
 A token that has seen little training answers the same for every picture. Here the means of the features
-inside and outside a finished mask, of the drawn prompt there, and how large and how sure it is, go through a
-small network.
+inside, beside and outside a finished mask, of the drawn prompt there, and how large and how sure it is, go
+through a small network.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 # Channels that the image embedding is narrowed to before it is averaged.
 _NARROW = 32
 _NUM_SCALARS = 4
+# Width of the surroundings of a mask, in cells: what is just outside a whole thing is unlike it.
+_REACH = 3
 # How much more a better mask says of presence.
 _SHARPNESS = 2.0
 
@@ -25,7 +27,7 @@ class MaskJudge(nn.Module):
     def __init__(self, *, channels: int, dim: int, num_maps: int, num_masks: int, width: int) -> None:
         super().__init__()
         self.narrow = nn.Conv2d(dim, _NARROW, 1)
-        seen = 2 * (channels + num_maps + _NARROW) + _NUM_SCALARS + num_masks
+        seen = 4 * (channels + num_maps) + 2 * _NARROW + _NUM_SCALARS + num_masks
         self.layers = nn.Sequential(
             nn.LayerNorm(seen), nn.Linear(seen, width), nn.GELU(), nn.Linear(width, width), nn.GELU(),
             nn.Linear(width, 2),
@@ -48,8 +50,12 @@ class MaskJudge(nn.Module):
         narrow = self.narrow(image.to(self.narrow.weight.dtype)).float()
         coarse = F.adaptive_avg_pool2d(chance, narrow.shape[-1])
         maps = torch.cat([fine.float(), prompt.float()], 1)
+        around = F.max_pool2d(chance, 2 * _REACH + 1, 1, _REACH) - chance
+        inside, beside = _mean(maps, chance), _mean(maps, around)
         parts = [
-            _mean(maps, chance),
+            inside,
+            beside,
+            (inside - beside).abs(),
             _mean(maps, 1 - chance),
             _mean(narrow, coarse),
             _mean(narrow, 1 - coarse),

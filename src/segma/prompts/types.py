@@ -188,6 +188,11 @@ class PromptSet:
         """Points, and two for a box: what decides between one mask and three (SAM section 5)."""
         return (len(self.points) if self.points else 0) + (2 if self.box else 0)
 
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether it is one click alone, which may mean several things (SAM section 5)."""
+        return self.num_clicks == 1 and self.mask is None and self.embedding is None
+
     def check_inside(self, size: tuple[int, int]) -> None:
         """Raise PromptError `prompt.outside` where a point, or all of the box, is outside the image.
 

@@ -1,4 +1,4 @@
-"""Which of the decoder's masks is the answer: the single one, or the best of three where that is unsure."""
+"""Which of the decoder's masks is the answer: the single one, or the best of several where that is unsure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from segma.models.interfaces import Decoded, Promptable
+from segma.models.interfaces import Decoded, InputSpec, Promptable
 
 
-def best_of_three(decoded: Decoded) -> Int[Tensor, " batch"]:
-    """The number of the ambiguous mask of highest predicted IoU, for every prompt."""
-    return 1 + decoded.predicted_iou[:, 1:].argmax(1)
+def first_candidate(spec: InputSpec) -> int:
+    """The lowest number of the masks that one click may mean: 1, or 0 where the single mask hedges."""
+    return 0 if spec.hedges else 1
+
+
+def best_candidate(model: Promptable, decoded: Decoded) -> Int[Tensor, " batch"]:
+    """The number of the mask of highest predicted IoU among those one click may mean, for every prompt."""
+    first = first_candidate(model.input_spec)
+    return first + decoded.predicted_iou[:, first:].argmax(1)
 
 
 def single_masks(model: Promptable, decoded: Decoded) -> Int[Tensor, " batch"]:
@@ -26,7 +32,7 @@ def single_masks(model: Promptable, decoded: Decoded) -> Int[Tensor, " batch"]:
         return zeros
     logits = model.render_masks(decoded, torch.arange(batch, device=device), zeros)
     sure = stability(logits, choice.offset) >= choice.threshold
-    return torch.where(sure, zeros, best_of_three(decoded))
+    return torch.where(sure, zeros, best_candidate(model, decoded))
 
 
 def stability(logits: Float[Tensor, "batch side side"], offset: float) -> Float[Tensor, " batch"]:

@@ -63,17 +63,16 @@ def only_clicked(
 
 
 def candidate_order(
-    predicted_iou: Float[ndarray, " masks"], prompt: PromptSet, candidates: int
+    predicted_iou: Float[ndarray, " masks"], prompt: PromptSet, candidates: int, first: int = 1
 ) -> Sequence[int]:
     """Which of the model's masks answer a prompt, best first.
 
-    More than one: the ambiguous set 1..3 by predicted IoU. One: for a single click the best of these
-    three, and mask 0 for a box, several clicks, a mask or an embedding (SAM section 5).
+    More than one: the ambiguous set `first`..3 by predicted IoU. One: for a single click the best of these,
+    and mask 0 for a box, several clicks, a mask or an embedding (SAM section 5).
     """
-    ambiguous = prompt.num_clicks == 1 and prompt.mask is None and prompt.embedding is None
-    if candidates == 1 and not ambiguous:
+    if candidates == 1 and not prompt.is_ambiguous:
         return [0]
-    order = 1 + np.argsort(-predicted_iou[1:], kind="stable")
+    order = first + np.argsort(-predicted_iou[first:], kind="stable")
     return [int(index) for index in order[:candidates]]
 
 

@@ -20,14 +20,15 @@ from numpy import ndarray
 from segma.errors import PromptError
 from segma.geometry.transforms import Transform
 from segma.masks.mask import Mask
-from segma.models.interfaces import Decoded, ImageFeatures, Promptable, PromptTensors
+from segma.models.interfaces import Decoded, ImageFeatures, JudgesViews, Promptable, PromptTensors
 from segma.prompts.types import MaskPrompt, PromptSet
 from segma.results import MaskRecord, Prediction
 from segma.runtime import Runtime, memory_errors
-from segma.tasks import postprocess
-from segma.tasks.choice import single_masks
-from segma.tasks.preprocess import alike, image_to_model, mask_prompt, pack_prompts
+from segma.tasks import postprocess, views
+from segma.tasks.choice import first_candidate, single_masks
+from segma.tasks.preprocess import alike, fit, image_to_model, mask_prompt, pack_prompts
 from segma.tasks.second_look import LookConfig, Window, in_window, placed, window_of
+from segma.tasks.views import View
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,13 +117,17 @@ class ImageSession:
         start = time.perf_counter()
         answers: dict[int, list[MaskRecord]] = {}
         with self.lock, memory_errors(), torch.inference_mode():
-            for indices, decoded in self._decode(prompts):
+            at_scales = [index for index, prompt in enumerate(prompts) if self._deserves_views(prompt)]
+            at_once = [index for index in range(len(prompts)) if index not in at_scales]
+            for indices, decoded in self._decode(prompts, at_once):
                 for row, index in enumerate(indices):
                     prompt, transform = prompts[index], self.encoded.transform
                     answers[index] = self._records(decoded, row, index, prompt, candidates, transform)
             if self.look is not None:
                 for index, records in answers.items():
                     answers[index] = self._looked_again(prompts[index], records, candidates, self.look)
+            for index in at_scales:
+                answers[index] = self._at_scales(prompts[index], index, candidates)
         records = tuple(record for index in sorted(answers) for record in answers[index])
         return Prediction(
             size=self.size,
@@ -132,13 +137,15 @@ class ImageSession:
             timings={"encode": self.encode_seconds, "decode": time.perf_counter() - start},
         )
 
-    def _decode(self, prompts: Sequence[PromptSet]) -> Iterator[tuple[list[int], Decoded]]:
-        """Prompts through the decoder, those that are alike together, a few at once."""
+    def _decode(
+        self, prompts: Sequence[PromptSet], numbers: Sequence[int]
+    ) -> Iterator[tuple[list[int], Decoded]]:
+        """The prompts of these numbers through the decoder, those that are alike together, a few at once."""
         spec, device = self.model.input_spec, self.runtime.torch_device
         step = self.runtime.prompts_at_once
-        for group in alike(prompts):
+        for group in alike([prompts[number] for number in numbers]):
             for start in range(0, len(group), step):
-                indices = group[start : start + step]
+                indices = [numbers[place] for place in group[start : start + step]]
                 chosen = [prompts[index] for index in indices]
                 tensors = pack_prompts(chosen, self.encoded.transform, spec, device)
                 yield indices, decode(self.model, self.encoded, tensors)
@@ -154,27 +161,96 @@ class ImageSession:
     ) -> list[MaskRecord]:
         """The answers to one prompt of a decoded batch, best first."""
         predicted_iou = decoded.predicted_iou[row].float().cpu().numpy()
-        order = postprocess.candidate_order(predicted_iou, prompt, candidates)
+        first = first_candidate(self.model.input_spec)
+        order = postprocess.candidate_order(predicted_iou, prompt, candidates, first)
         if list(order) == [0]:
             order = [int(single_masks(self.model, decoded)[row])]
+        drawn = self._drawn(decoded, row, order, prompt, transform)
+        return [
+            self._record(logits, float(predicted_iou[number]), index, prompt, transform)
+            for number, logits in zip(order, drawn, strict=True)
+        ]
+
+    def _drawn(
+        self, decoded: Decoded, row: int, order: Sequence[int], prompt: PromptSet, transform: Transform
+    ) -> Float[ndarray, "masks side side"]:
+        """Low-resolution logits of some masks of one prompt of a decoded batch."""
         chosen = torch.tensor(order, device=decoded.predicted_iou.device)
         drawn = self.model.render_masks(decoded, torch.full_like(chosen, row), chosen).cpu().numpy()
+        if not self.model.input_spec.looks_twice:
+            return drawn
+        return np.stack([self._clicked(logits, prompt, transform) for logits in drawn])
+
+    def _record(
+        self,
+        low_res_logits: Float[ndarray, "side side"],
+        predicted_iou: float,
+        index: int,
+        prompt: PromptSet,
+        transform: Transform,
+    ) -> MaskRecord:
+        """The record of one mask, at the size of what was encoded."""
+        logits = postprocess.to_image_size(low_res_logits, transform)
+        return MaskRecord(
+            compact=Mask.from_dense(logits > self.model.mask_threshold),
+            predicted_iou=predicted_iou,
+            stability_score=postprocess.stability_score(logits, self.model.mask_threshold, 1.0),
+            prompt_index=index,
+            points=prompt.points.xy if prompt.points else (),
+            low_res_logits=low_res_logits,
+        )
+
+    def _deserves_views(self, prompt: PromptSet) -> bool:
+        """Whether a prompt is asked about at several scales: a single click on something."""
+        if self.look is None or not isinstance(self.model, JudgesViews) or not self.model.views:
+            return False
+        return prompt.is_ambiguous and prompt.points is not None and bool(prompt.points.labels[0])
+
+    def views_of(self, prompt: PromptSet, shares: Sequence[float]) -> list[View]:
+        """What one click finds in the whole image and in parts of it; see `tasks.views`."""
+        assert prompt.points is not None
+        height, width = self.size
+        look = self.look or LookConfig()
+        around = views.windows(prompt.points.xy[0], self.size, shares)
+        found: list[View] = []
+        for window in [(0, 0, width, height), *around]:
+            is_whole = window == (0, 0, width, height)
+            part = self.encoded if is_whole else self._part(window, look)
+            asked = prompt if is_whole else in_window(prompt, window, self.size)
+            decoded = self._decoded(part, asked)
+            numbers = range(decoded.predicted_iou.shape[1])
+            drawn = self._drawn(decoded, 0, numbers, asked, part.transform)
+            found.append(View(window, drawn, decoded.predicted_iou[0].float().cpu().numpy()))
+        return found
+
+    def _at_scales(self, prompt: PromptSet, index: int, candidates: int) -> list[MaskRecord]:
+        """The best answers to a click of those at all scales."""
+        assert isinstance(self.model, JudgesViews)
+        found = self.views_of(prompt, self.model.views)
+        features, overlaps = views.describe(found, self.size)
+        scores = self.model.judge_views(torch.from_numpy(features)[None])[0].cpu().numpy()  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
+        num_masks = len(found[0].predicted_iou)
         records: list[MaskRecord] = []
-        for number, low_res_logits in zip(order, drawn, strict=True):
-            if self.model.input_spec.looks_twice:
-                low_res_logits = self._clicked(low_res_logits, prompt, transform)
-            logits = postprocess.to_image_size(low_res_logits, transform)
-            records.append(
-                MaskRecord(
-                    compact=Mask.from_dense(logits > self.model.mask_threshold),
-                    predicted_iou=float(predicted_iou[number]),
-                    stability_score=postprocess.stability_score(logits, self.model.mask_threshold, 1.0),
-                    prompt_index=index,
-                    points=prompt.points.xy if prompt.points else (),
-                    low_res_logits=low_res_logits,
-                )
-            )
+        for number in views.best_first(scores, overlaps, candidates):
+            view, mask = found[number // num_masks], number % num_masks
+            records.append(self.record_of(view, mask, float(scores[number]), index, prompt))
         return records
+
+    def record_of(
+        self, view: View, mask: int, predicted_iou: float, index: int, prompt: PromptSet
+    ) -> MaskRecord:
+        """A mask of a view as a record of the whole image; `prompt` is the one about the whole."""
+        x0, y0, x1, y1 = view.window
+        part = fit((y1 - y0, x1 - x0), self.model.input_spec)
+        record = self._record(view.low_res_logits[mask], predicted_iou, index, prompt, part)
+        if (y1 - y0, x1 - x0) == self.size:
+            return record
+        return placed(record, view.window, prompt, self.size)
+
+    def _decoded(self, encoded: EncodedImage, prompt: PromptSet) -> Decoded:
+        """One prompt on the whole image or a part of it."""
+        spec, device = self.model.input_spec, self.runtime.torch_device
+        return decode(self.model, encoded, pack_prompts([prompt], encoded.transform, spec, device))
 
     def _clicked(
         self, low_res_logits: Float[ndarray, "side side"], prompt: PromptSet, transform: Transform
@@ -198,10 +274,7 @@ class ImageSession:
             assert records[0].low_res_logits is not None
             prompt = replace(prompt, mask=MaskPrompt(records[0].low_res_logits))
         part, asked = self._part(window, look), in_window(prompt, window, self.size)
-        device = self.runtime.torch_device
-        decoded = decode(
-            self.model, part, pack_prompts([asked], part.transform, self.model.input_spec, device)
-        )
+        decoded = self._decoded(part, asked)
         index = records[0].prompt_index
         again = self._records(decoded, 0, index, asked, candidates, part.transform)
         return [placed(record, window, prompt, self.size) for record in again]

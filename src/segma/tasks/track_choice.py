@@ -17,6 +17,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from segma.models.interfaces import Decoded, WithMemory
+from segma.tasks.choice import first_candidate
 from segma.tasks.reidentify import agrees, refused
 from segma.tasks.track_config import TrackConfig
 from segma.tasks.track_distractors import has_distractor
@@ -81,7 +82,7 @@ def candidates(
     """The masks to choose from for every row, in the decoder's order; spatial memories still to come."""
     if not weighs_candidates(config):
         return [[memory] for memory in memories_of(model, decoded, best, best)]
-    numbers = range(1, decoded.predicted_iou.shape[1])
+    numbers = range(first_candidate(model.input_spec), decoded.predicted_iou.shape[1])
     each = [torch.full_like(best, number) for number in numbers]
     drawn = [memories_of(model, decoded, number, number) for number in each]
     return [list(row) for row in zip(*drawn, strict=True)]

@@ -17,7 +17,7 @@ from torch import Tensor
 from segma.masks.mask import Mask
 from segma.models.interfaces import Decoded, ImageFeatures, MemoryBank, PromptTensors, WithMemory
 from segma.prompts.types import FramePrompt
-from segma.tasks.choice import best_of_three, single_masks
+from segma.tasks.choice import best_candidate, single_masks
 from segma.tasks.postprocess import to_image_size
 from segma.tasks.preprocess import pack_frame_prompt
 from segma.tasks.track_state import ABSENT_LOGIT, EncodedFrame, FrameMemory
@@ -43,7 +43,7 @@ def prompted(
     decoded = model.decode(features, asked)
     clicks = (len(prompt.points) if prompt.points else 0) + (2 if prompt.box else 0)
     single = clicks > 1
-    index = single_masks(model, decoded) if single else best_of_three(decoded)
+    index = single_masks(model, decoded) if single else best_candidate(model, decoded)
     return memories_of(model, decoded, index, torch.zeros_like(index) if single else index)[0]
 
 
@@ -76,7 +76,7 @@ def tracked(
     coords, nothing = _no_points(len(banks), features.embedding.device)
     masks = masks_before([bank.previous for bank in banks]) if model.memory_spec.follows_masks else None
     decoded = model.decode(features, PromptTensors(coords=coords, labels=nothing, mask_logits=masks))
-    return decoded, best_of_three(decoded)
+    return decoded, best_candidate(model, decoded)
 
 
 def masks_before(

@@ -16,18 +16,18 @@ from numpy import ndarray
 from segma.training.config import CropConfig
 
 # Of an object that a crop cuts, less than this is no object of the crop any more.
-_SMALLEST_PIECE = 0.2
+SMALLEST_PIECE = 0.2
 # The mean colour, which normalising makes about zero.
 _OUTSIDE = (124, 116, 104)
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A picture and its masks, of one size. `keys` say which object of the sample a mask was."""
+    """A picture and its masks, of one size. `labels` name what each mask is of, "" where nobody did."""
 
     image: UInt8[ndarray, "height width 3"]
     masks: list[UInt8[ndarray, "height width"]]
-    keys: list[int]
+    labels: list[str]
 
 
 def crop_window(
@@ -77,40 +77,40 @@ def take(
     # Outside is one colour: a mirrored object would be one without a label.
     pixels = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderValue=_OUTSIDE)
     masks: list[UInt8[ndarray, "height width"]] = []
-    keys: list[int] = []
-    for mask, key in zip(labelled.masks, labelled.keys, strict=True):
+    labels: list[str] = []
+    for mask, label in zip(labelled.masks, labelled.labels, strict=True):
         before = cv2.countNonZero(mask) * scale_x * scale_y
         if not before:
             continue
         warped = cv2.warpAffine(mask * np.uint8(255), matrix, (size, size), flags=cv2.INTER_LINEAR)
         moved = (warped > 127).astype(np.uint8)
-        if cv2.countNonZero(moved) >= max(12, _SMALLEST_PIECE * before):
+        if cv2.countNonZero(moved) >= max(12, SMALLEST_PIECE * before):
             masks.append(moved)
-            keys.append(key)
-    return Labelled(pixels, masks, keys)
+            labels.append(label)
+    return Labelled(pixels, masks, labels)
 
 
 def mirrored(labelled: Labelled) -> Labelled:
     """Left and right exchanged."""
     masks = [np.ascontiguousarray(mask[:, ::-1]) for mask in labelled.masks]
-    return Labelled(np.ascontiguousarray(labelled.image[:, ::-1]), masks, labelled.keys)
+    return Labelled(np.ascontiguousarray(labelled.image[:, ::-1]), masks, labelled.labels)
 
 
 def mosaic(parts: Sequence[Labelled], size: int) -> Labelled:
-    """Four pictures of side `size` / 2 in one; keys are 1000 * part + key."""
+    """Four pictures of side `size` / 2 in one."""
     half = size // 2
     image = np.zeros((size, size, 3), np.uint8)
     masks: list[UInt8[ndarray, "height width"]] = []
-    keys: list[int] = []
+    labels: list[str] = []
     for number, part in enumerate(parts):
         y, x = (number // 2) * half, (number % 2) * half
         image[y : y + half, x : x + half] = part.image
-        for mask, key in zip(part.masks, part.keys, strict=True):
+        for mask in part.masks:
             whole = np.zeros((size, size), np.uint8)
             whole[y : y + half, x : x + half] = mask
             masks.append(whole)
-            keys.append(1000 * number + key)
-    return Labelled(image, masks, keys)
+        labels.extend(part.labels)
+    return Labelled(image, masks, labels)
 
 
 def recoloured(

@@ -15,7 +15,8 @@ class ImageBatch:
     """`pictures` pictures, `truths` labelled masks of them, `asked` of which are asked about.
 
     `asked` are rows of the truths, `picture` says which picture a truth is of. `under` are the truths (rows,
-    -1 for none) under the first click of each asked one, itself first. Coordinates are pixels.
+    -1 for none) under the first click of each asked one, itself first. Coordinates are pixels. `edge` are the
+    places near a truth's edge, `names` what it is of, as a number of `training.heads.vocabulary` or -1.
     """
 
     pixels: UInt8[Tensor, "pictures 3 size size"]
@@ -23,6 +24,8 @@ class ImageBatch:
     places: Float[Tensor, "truths p 2"]
     inside: Bool[Tensor, "truths p"]
     weights: Float[Tensor, "truths p"]
+    edge: Bool[Tensor, "truths p"]
+    names: Int[Tensor, " truths"]
     masks: UInt8[Tensor, "asked size size"]
     asked: Int[Tensor, " asked"]
     under: Int[Tensor, "asked 3"]

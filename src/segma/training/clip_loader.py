@@ -108,7 +108,7 @@ def _joined(parts: list[Clip], points: int, random: np.random.Generator) -> Clip
     numbers = [np.full(len(part.masks), number) for number, part in enumerate(parts)]
     masks = np.concatenate([part.masks for part in parts])
     compared = [compared_places(mask, points, random) for mask in masks.reshape(-1, *masks.shape[2:])]
-    places, inside, weights = (
+    places, inside, weights, _ = (
         torch.as_tensor(np.stack(column).reshape(*masks.shape[:2], *column[0].shape))
         for column in zip(*compared, strict=True)
     )

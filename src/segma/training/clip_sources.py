@@ -6,7 +6,6 @@ came of it; `clip_loader` chooses among the objects. NumPy and OpenCV, and a Gen
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,13 +21,13 @@ from segma.samples import ImageSample, TrackSample, VideoSample
 from segma.training.augment import Labelled, crop_window, recoloured
 from segma.training.config import ClipConfig, CropConfig
 from segma.training.loader import Pool, read_labelled
+from segma.training.pasting import cut_from, drawn_side
 from segma.training.prompting import weights_of_objects
 from segma.worlds.panning import camera_path, made_picture, seen, window_matrix
 from segma.worlds.sprite_paths import SpritePath, drawn_path, leaving
 from segma.worlds.sprites import (
     Sprite,
     composed,
-    cut_out,
     filmed,
     fitted,
     look_alike,
@@ -182,7 +181,7 @@ def _window(
         if mask is not None and mask.crop_size[0]:
             (y, x), (h, w) = mask.offset, mask.crop_size
             visited[y : y + h, x : x + w] = 1
-    x0, y0, side_x, side_y = crop_window(Labelled(image, [visited], [0]), 0, crop, random)
+    x0, y0, side_x, side_y = crop_window(Labelled(image, [visited], [""]), 0, crop, random)
     # nothing but the picture: a margin that stands still on all frames would be easy
     side_x, side_y = min(side_x, float(width)), min(side_y, float(height))
     x0, y0 = min(max(x0, 0.0), width - side_x), min(max(y0, 0.0), height - side_y)
@@ -274,15 +273,10 @@ def _cut_outs(
             break
         other = source if random.random() < 0.6 else None
         _, (sample, numbers) = pool.cut_outs.draw(random, other)
-        assert sample.picture is not None
         each = sample.objects[numbers[int(random.integers(len(numbers)))]]
-        image = read_picture(sample.picture)
-        if image.shape[:2] != each.mask.size:
-            continue
-        found = cut_out(image, each.mask.dense(), random)
+        found = cut_from(sample, each, random)
         if found is not None:
-            side = size * float(np.exp(random.uniform(math.log(0.1), math.log(0.65))))
-            sprite, scale = fitted(found, side, random)
+            sprite, scale = fitted(found, drawn_side(size, random), random)
             sprites.append(sprite)
             scales.append(scale)
     if sprites and random.random() < 0.35:

@@ -23,6 +23,8 @@ class CropConfig:
     colour: float = 0.8
     """Share with brightness, contrast, saturation and hue changed."""
     grey: float = 0.05
+    paste: float = 0.15
+    """Share of the others with one to three things of other pictures pasted in front."""
     degrade: float = 0.3
     """Share blurred, noised or compressed."""
 
@@ -89,6 +91,12 @@ class LossConfig:
     presence: float = 1.0
     likeness: float = 0.5
     """Weight of features that tell objects from their surroundings; see `losses.likeness`."""
+    hedge: float = 1.0
+    """Weight of the single mask's IoU after one click, of networks that hedge."""
+    edges: float = 0.0
+    """Weight of telling edges from insides, a head used in training only; see `training.heads`."""
+    names: float = 0.0
+    """Weight of naming the objects, the other such head."""
     others: float = 0.05
     """Weight of the candidates that were not the best, where only one truth is known."""
 
@@ -147,6 +155,9 @@ class TrainConfig:
     clips: ClipConfig = field(default_factory=ClipConfig)
     video_share: float = 0.0
     """Share of steps on clips; the others are on pictures."""
+    choice_clicks: int = 1500
+    """Clicks that the choice among several scales is learned on at the end, of networks that make one; 0 for
+    none, it stays as it was then."""
     frozen: tuple[str, ...] = ()
     """Beginnings of the names of weights that stay as they are."""
     blend: float = 1.0

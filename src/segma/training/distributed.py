@@ -183,7 +183,7 @@ class Team:
             parameter.data = parameter.data.contiguous()
         mesh = init_device_mesh(self.device.type, (self.size,))
         if blocks:
-            for layer in own.get_submodule("image_encoder.trunk").modules():
+            for layer in own.modules():
                 if isinstance(layer, _BLOCKS):
                     fully_shard(layer, mesh=mesh)
         stepper = _Stepper(own, step, touches_all=True)

@@ -16,6 +16,7 @@ from segma.training.batch import ClipBatch, ImageBatch
 from segma.training.config import TrainConfig
 from segma.training.data import Samples
 from segma.training.distributed import Step, Team
+from segma.training.heads import Student
 from segma.training.loader import Pool, batches
 from segma.training.loop import Batches
 from segma.training.steps.images import StepResult, image_step
@@ -29,13 +30,15 @@ def step_of(config: TrainConfig, runtime: Runtime) -> Step:
     device, dtype = runtime.torch_device.type, runtime.dtype
 
     def step(module: nn.Module, batch: ImageBatch | ClipBatch, generator: torch.Generator) -> StepResult:
-        assert isinstance(module, Sam2)
+        student = module if isinstance(module, Student) else None
+        network = student.network if student else module
+        assert isinstance(network, Sam2)
         with torch.autocast(device, dtype=dtype, enabled=dtype != torch.float32):
             if isinstance(batch, ClipBatch):
                 from segma.training.steps.clips import clip_step
 
-                return clip_step(module, batch, config, generator)
-            return image_step(module, batch, config, generator)
+                return clip_step(network, batch, config, generator)
+            return image_step(network, batch, config, generator, student)
 
     return step
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import cv2
@@ -24,6 +24,8 @@ from segma.samples import ImageSample
 from segma.training.augment import Labelled, crop_window, mirrored, mosaic, recoloured, take
 from segma.training.batch import ImageBatch
 from segma.training.config import TrainConfig
+from segma.training.heads import vocabulary
+from segma.training.pasting import cut_from, pasted
 from segma.training.prompting import (
     chosen_objects,
     compared_places,
@@ -31,6 +33,7 @@ from segma.training.prompting import (
     jittered,
     weights_of_objects,
 )
+from segma.worlds.sprites import Sprite, usable
 
 # Masks that agree more than this are one truth for a click.
 _SAME = 0.85
@@ -41,10 +44,14 @@ _Batch = TypeVar("_Batch")
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Samples by source, each source with the chance of the square root of its size."""
+    """Samples by source, each source with the chance of the square root of its size.
+
+    `names` are the numbers of what objects are called, where training asks for names.
+    """
 
     sources: tuple[tuple[ImageSample, ...], ...]
     chances: tuple[float, ...]
+    names: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @classmethod
     def of(cls, samples: Sequence[ImageSample]) -> Pool:
@@ -54,7 +61,8 @@ class Pool:
             if sample.objects and sample.picture is not None:
                 found[sample.source].append(sample)
         sizes = np.sqrt([len(group) for group in found.values()])
-        return cls(tuple(tuple(group) for group in found.values()), tuple(sizes / sizes.sum()))
+        groups = tuple(tuple(group) for group in found.values())
+        return cls(groups, tuple(sizes / sizes.sum()), vocabulary(samples))
 
     def __len__(self) -> int:
         return sum(len(group) for group in self.sources)
@@ -112,10 +120,29 @@ class ImageBatches(Dataset[ImageBatch]):
             sample = self.pool.draw(random)
             labelled = self._part(random, config.image_size, sample=sample)
             loose = bool(sample.loose)
+            if random.random() < config.crop.paste:
+                labelled = self._pasted(labelled, random)
         image = recoloured(labelled.image, config.crop, random)
-        labelled = Labelled(image, labelled.masks, labelled.keys)
+        labelled = Labelled(image, labelled.masks, labelled.labels)
         chosen = chosen_objects(labelled.masks, config.prompts, random)
-        return _asked(labelled, chosen, loose, config, random) if chosen else None
+        if not chosen:
+            return None
+        return _asked(labelled, chosen, self.pool.names, config, random, loose=loose)
+
+    def _pasted(self, labelled: Labelled, random: np.random.Generator) -> Labelled:
+        """With a few things of other pictures in front. Raises InputError, or OSError."""
+        sprites: list[Sprite] = []
+        labels: list[str] = []
+        for _ in range(int(random.integers(1, 4))):
+            sample = self.pool.draw(random)
+            if not (numbers := usable(sample)):
+                continue
+            each = sample.objects[numbers[int(random.integers(len(numbers)))]]
+            sprite = cut_from(sample, each, random)
+            if sprite is not None:
+                sprites.append(sprite)
+                labels.append(each.label or "")
+        return pasted(labelled, sprites, labels, random)
 
     def _part(
         self,
@@ -153,13 +180,13 @@ def read_labelled(sample: ImageSample) -> Labelled:
     assert sample.picture is not None
     image = read_picture(sample.picture)
     masks: list[np.ndarray] = []
-    keys: list[int] = []
-    for key, each in enumerate(sample.objects):
+    labels: list[str] = []
+    for each in sample.objects:
         mask = each.mask.dense().astype(np.uint8)
         if mask.shape == image.shape[:2] and mask.any():
             masks.append(mask)
-            keys.append(key)
-    return Labelled(image, masks, keys)
+            labels.append(each.label or "")
+    return Labelled(image, masks, labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +197,8 @@ class _Asked:
     places: np.ndarray
     inside: np.ndarray
     weights: np.ndarray
+    edge: np.ndarray
+    names: np.ndarray
     masks: np.ndarray
     under: np.ndarray
     clicks: np.ndarray
@@ -179,7 +208,13 @@ class _Asked:
 
 
 def _asked(
-    labelled: Labelled, chosen: list[int], loose: bool, config: TrainConfig, random: np.random.Generator
+    labelled: Labelled,
+    chosen: list[int],
+    names: Mapping[str, int],
+    config: TrainConfig,
+    random: np.random.Generator,
+    *,
+    loose: bool,
 ) -> _Asked:
     """Prompts and places for the chosen objects of a picture."""
     prompts = config.prompts
@@ -198,12 +233,14 @@ def _asked(
                 truths.append(other)
             under[row, place] = truths.index(other)
     compared = [compared_places(labelled.masks[index], prompts.points, random) for index in truths]
-    places, inside, weights = (np.stack(part) for part in zip(*compared, strict=True))
+    places, inside, weights, edge = (np.stack(part) for part in zip(*compared, strict=True))
     return _Asked(
         image=labelled.image,
         places=places,
         inside=inside,
         weights=weights,
+        edge=edge,
+        names=np.array([names.get(labelled.labels[index], -1) for index in truths]),
         masks=np.stack([labelled.masks[index] for index in chosen]),
         under=under,
         clicks=clicks,
@@ -249,6 +286,8 @@ def _joined(parts: list[_Asked], skipped: int, seconds: float) -> ImageBatch:
         places=joined("places"),
         inside=joined("inside"),
         weights=joined("weights"),
+        edge=joined("edge"),
+        names=joined("names"),
         masks=joined("masks"),
         asked=_tensor(np.concatenate(asked)),
         under=_tensor(np.concatenate(under)),

@@ -14,6 +14,8 @@ from segma.models.sam2.config import VARIANTS, Sam2Config
 from segma.models.sam2.model import Sam2
 from segma.training.config import TrainConfig
 
+# What is fitted when all else is finished, see `training.choosing`.
+_LAST = ("view_judge.",)
 # What only tracking uses, so that steps on pictures give it no gradient.
 _MEMORY = ("memory_", "obj_ptr", "maskmem", "no_mem_pos", "no_obj", "mask_downsample")
 
@@ -42,7 +44,7 @@ def build(config: TrainConfig) -> Network:
     module = network.module
     module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  torch's stubs lack it
     module.requires_grad_(True).train()
-    frozen = config.frozen if config.video_share else (*config.frozen, *_MEMORY)
+    frozen = (*config.frozen, *_LAST) if config.video_share else (*config.frozen, *_LAST, *_MEMORY)
     for name, parameter in module.named_parameters():
         if name.startswith(frozen):
             parameter.requires_grad_(False)

@@ -102,11 +102,10 @@ def train_round(
     samples = read_parts([Path(path) for path in config.data], config.part, 0.0).train
     network = build(config)
     config = replace(config, image_size=network.config.image_size)
-    network.module.to(runtime.torch_device)
     team = Team.alone(runtime.torch_device)
     run = Run(
         config,
-        network.module,
+        Student.of(network.module, samples.pictures, config.losses).to(runtime.torch_device),
         step_of(config, runtime),
         batches_of(samples, config, team),
         root / "run",
@@ -161,7 +160,7 @@ def _with_data(config: TrainConfig, data: tuple[str, ...]) -> TrainConfig:
 
 def _write(network: Network, order: Order, run: Run, out: Path, facts: dict[str, Any]) -> None:  # JSON
     """The mean of the weights as float16, and the facts."""
-    run.mean.copy_to(network.module)
+    run.mean.copy_to(run.module)
     network.module.eval().half()
     origin = f"{order.recipe}, {run.done} steps of a package; commit {order.commit}"
     path = out / f"{order.name}.safetensors"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -12,6 +14,18 @@ from segma.training.config import PromptConfig
 # Of the compared places: in the grown box of the object, near its edge; the rest anywhere. With fewer of the
 # rest a click's answer runs out into the picture, and dice alone hardly calls it back.
 _IN_BOX, _NEAR_EDGE = 0.35, 0.25
+
+
+class Compared(NamedTuple):
+    """Places xy (pixels, integers in the middle), what the mask is there, and weights that make them fair.
+
+    `edge` says which lie within two pixels of the mask's edge.
+    """
+
+    places: Float[ndarray, "count 2"]
+    inside: Bool[ndarray, " count"]
+    weights: Float[ndarray, " count"]
+    edge: Bool[ndarray, " count"]
 
 
 def first_click(
@@ -45,8 +59,8 @@ def jittered(
 
 def compared_places(
     mask: UInt8[ndarray, "height width"], count: int, random: np.random.Generator
-) -> tuple[Float[ndarray, "count 2"], Bool[ndarray, " count"], Float[ndarray, " count"]]:
-    """Places xy (pixels, integers in the middle), what the mask is there, and weights that make them fair.
+) -> Compared:
+    """Places to compare a mask at, and what it is there.
 
     A third lies in the surroundings of the object, many near its edge, the rest anywhere, so that small
     objects and thin edges count; a weighted sum over places is an unbiased estimate of one over the picture.
@@ -72,10 +86,16 @@ def compared_places(
     inside = ((places >= box[:2]) & (places <= box[2:])).all(1)
     box_area = max(1.0, float((box[2] - box[0]) * (box[3] - box[1])))
     density = inside * (_IN_BOX / box_area) + (1 - _IN_BOX - _NEAR_EDGE) / (width * height)
+    at_edge = band[cells[:, 1], cells[:, 0]] > 0
     if len(rows):
-        density = density + (band[cells[:, 1], cells[:, 0]] > 0) * (_NEAR_EDGE / len(rows))
+        density = density + at_edge * (_NEAR_EDGE / len(rows))
     weights = 1 / (density * count)  # pixels that a place stands for
-    return (places - 0.5).astype(np.float32), truth, weights.astype(np.float32)
+    return Compared(
+        places=(places - 0.5).astype(np.float32),
+        inside=truth,
+        weights=weights.astype(np.float32),
+        edge=at_edge,
+    )
 
 
 def weights_of_objects(areas: Float[ndarray, " n"]) -> Float[ndarray, " n"]:

@@ -22,9 +22,11 @@ from segma.media.files import write_text
 from segma.models.sam2.model import Sam2
 from segma.runtime import Runtime, keep_freed_memory
 from segma.training import saving
+from segma.training.choosing import learn_choice
 from segma.training.config import TrainConfig
 from segma.training.data import Parts, Samples, read_parts, read_samples
 from segma.training.distributed import KINDS, Team
+from segma.training.heads import Student
 from segma.training.kinds import batches_of, step_of
 from segma.training.loop import Progress, Run
 from segma.training.network import Network, blend, build
@@ -80,23 +82,24 @@ def start(
     config = replace(config, image_size=network.config.image_size)
     if team.leads:
         saving.load(folder, config)  # a checkpoint that does not fit is told before anything long
-    _prepare(network.module, runtime)
+    student = Student.of(network.module, parts.train.pictures, config.losses)
+    _prepare(student, runtime)
     kept = _exam(parts.kept, config)
     measured = {"held_out": kept, **elsewhere} if team.leads else {}
     before = _measured(network.module, measured, runtime) if network.original is not None else None
     run = Run(
         config,
-        network.module,
+        student,
         step_of(config, runtime),
         batches_of(parts.train, config, team),
         folder,
-        validate=(lambda module: _scores(module, kept, runtime)) if kept else None,
+        validate=(lambda _: _scores(network.module, kept, runtime)) if kept else None,
         on_progress=on_progress,
         device=runtime.torch_device,
         stop=stop,
         team=team,
     )
-    run.train().copy_to(network.module)
+    run.train().copy_to(student)
     if not team.leads:
         return Outcome(folder=folder, weights=folder / WEIGHTS, report={})
     return _finish(network, config, folder, runtime, run, parts, measured, before)
@@ -115,13 +118,19 @@ def _finish(
     """Blend, measure, and write the weights and the report."""
     if network.original is not None and config.blend < 1:
         blend(network.module, network.original, config.blend)
-    network.module.eval().half().float()  # what is measured is what will be in the file
+    network.module.eval()
+    choice: dict[str, float] = {}
+    if config.choice_clicks:
+        pictures, clicks = parts.train.pictures, config.choice_clicks
+        choice = learn_choice(network.module, pictures, clicks, runtime, config.seed)
+    network.module.half().float()  # what is measured is what will be in the file
     after = _measured(network.module, exams, runtime)
     weights = _save(network, config, folder, run.done)
     report = {
         **_facts(config, runtime, run),
         "data": _told(parts, run),
         "weights": {"file": weights.name, "sha256": file_hashes(weights, ["sha256"])["sha256"]},
+        **({"choice": choice} if choice else {}),
         **_compared(before, after),
         "scores": run.scores,
     }

@@ -15,7 +15,7 @@ from torch import Tensor
 from segma.models.interfaces import Decoded, MemoryBank, PromptTensors
 from segma.models.sam2.model import Sam2
 from segma.nn.position import sine_map
-from segma.tasks.choice import best_of_three, single_masks, stability
+from segma.tasks.choice import best_candidate, single_masks, stability
 
 Golden = dict[str, ndarray]
 CPU = torch.device("cpu")
@@ -197,4 +197,4 @@ def test_tracking_takes_the_best_of_three(tiny: Sam2, truck: Any) -> None:
         sparse = tiny.sam_prompt_encoder.sparse(tracking().coords, tracking().labels, None)
     assert sparse is not None and sparse.shape == (1, 2, 256)
     torch.testing.assert_close(sparse[0, 0], sparse[0, 1])
-    assert best_of_three(empty).item() in (1, 2, 3)
+    assert best_candidate(tiny, empty).item() in (1, 2, 3)

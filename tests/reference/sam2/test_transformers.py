@@ -20,7 +20,7 @@ from segma.models.interfaces import ImageFeatures, MemoryBank, PromptTensors
 from segma.models.sam2 import layout
 from segma.models.sam2.model import Sam2
 from segma.runtime import Runtime
-from segma.tasks.choice import best_of_three
+from segma.tasks.choice import best_candidate
 from segma.tasks.preprocess import image_to_model
 
 pytestmark = pytest.mark.slow
@@ -98,7 +98,7 @@ def answer(
 ) -> Seen:
     decoded = network.decode(features, prompts)
     assert decoded.object_score is not None
-    present, chosen = decoded.object_score > 0, best_of_three(decoded)
+    present, chosen = decoded.object_score > 0, best_candidate(network, decoded)
     logits = network.render_masks(decoded, torch.zeros(1, dtype=torch.long), chosen)[:, None]
     logits = torch.where(present.view(-1, 1, 1, 1), logits, _ABSENT)
     large = F.interpolate(logits, frame_size(network), mode="bilinear")

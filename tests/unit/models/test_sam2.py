@@ -37,7 +37,13 @@ def made_up(config: Sam2Config) -> Sam2:
 def ours(config: Sam2Config) -> Sam2Config:
     """The config with everything that official weights do not have."""
     return replace(
-        config, trunk="conv", prompt_maps=True, refiner_width=8, judge_width=16, follows_masks=True
+        config,
+        trunk="conv",
+        prompt_maps=True,
+        refiner_width=8,
+        judge_width=16,
+        follows_masks=True,
+        hedges=True,
     )
 
 

@@ -70,6 +70,13 @@ def test_one_click_is_ambiguous_and_all_else_is_not(prompt: PromptSet, best: int
     assert postprocess.candidate_order(QUALITIES, prompt, 3) == [2, 3, 1]
 
 
+def test_the_single_mask_may_answer_one_click_where_it_hedges() -> None:
+    sure = np.array([0.95, 0.2, 0.9, 0.4], np.float32)
+    assert postprocess.candidate_order(sure, PromptSet(points=POINT), 1, first=0) == [0]
+    assert postprocess.candidate_order(sure, PromptSet(points=POINT), 3, first=0) == [0, 2, 3]
+    assert postprocess.candidate_order(sure, PromptSet(points=POINT), 1) == [2]
+
+
 def test_equal_candidates_keep_the_models_order() -> None:
     equal = np.array([0.9, 0.5, 0.5, 0.5], np.float32)
     assert postprocess.candidate_order(equal, PromptSet(points=POINT), 3) == [1, 2, 3]

@@ -105,10 +105,14 @@ def test_where_nothing_can_be_read_the_run_ends(tmp_path: Path, config: TrainCon
 
 def test_empty_objects_and_masks_of_another_size_are_left_out(shapes: Path) -> None:
     masks = [np.zeros((80, 80), bool), np.ones((40, 40), bool), np.tri(80, dtype=bool)]
-    objects = tuple(ObjectSample(object_id=row, mask=Mask.from_dense(mask)) for row, mask in enumerate(masks))
+    named = zip(masks, ("first", "second", "third"), strict=True)
+    objects = tuple(
+        ObjectSample(object_id=row, mask=Mask.from_dense(mask), label=label)
+        for row, (mask, label) in enumerate(named)
+    )
     picture = PictureFile(shapes / "photo0.jpg")
     labelled = read_labelled(ImageSample(file_name="a", size=(80, 80), objects=objects, picture=picture))
-    assert labelled.keys == [2]
+    assert labelled.labels == ["third"]
 
 
 def test_sources_are_drawn_by_the_square_root_of_their_size() -> None:

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segma.training.config import LossConfig
-from segma.training.losses.masks import at_places, dice_loss, focal_loss, iou_of, mask_costs, matched_loss
+from segma.training.losses.masks import (
+    at_places,
+    dice_loss,
+    focal_loss,
+    iou_of,
+    mask_costs,
+    matched_loss,
+    overlap_loss,
+)
 
 # The smoothing of the dice ratio.
 _SMOOTH = 16.0
@@ -30,6 +38,33 @@ def test_dice_loss_by_hand() -> None:
     by_hand = 1 - (2 * 10 + _SMOOTH) / (70 + _SMOOTH)
     assert float(dice_loss(sure, truth, weights)) == pytest.approx(by_hand, rel=1e-5)
     assert float(dice_loss(50 * (2 * truth - 1), truth, weights)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_overlap_loss_by_hand() -> None:
+    weights = torch.tensor([[10.0, 20.0, 30.0]])
+    sure, truth = torch.tensor([[50.0, 50.0, -50.0]]), torch.tensor([[1.0, 0.0, 1.0]])
+    by_hand = 1 - (10 + _SMOOTH) / (60 + _SMOOTH)
+    assert float(overlap_loss(sure, truth, weights)) == pytest.approx(by_hand, rel=1e-5)
+    assert float(overlap_loss(50 * (2 * truth - 1), truth, weights)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_overlap_loss_ends_between_what_a_click_may_mean() -> None:
+    """A part of 40 pixels, half of a whole: neither alone, but the whole, has the best mean IoU."""
+    weights = torch.full((2, 1, 100), 100.0)
+    whole, part = (torch.arange(100) < 80).float(), (torch.arange(100) < 40).float()
+    truths = torch.stack([whole, part])[:, None]
+    logits = torch.zeros(100, requires_grad=True)
+    optimizer = torch.optim.Adam([logits], lr=0.1)
+    for _ in range(300):
+        optimizer.zero_grad()
+        loss = overlap_loss(logits.expand(2, 1, -1), truths, weights).mean()
+        loss.backward()
+        optimizer.step()
+    found = (logits > 0).float()
+    answers = [(2 * mask - 1).expand(2, -1) for mask in (whole, part, found)]
+    means = [float(iou_of(answer, truths[:, 0], weights[:, 0]).mean()) for answer in answers]
+    assert means[2] == pytest.approx(max(means))
+    assert not found[80:].any()
 
 
 def test_iou_by_hand() -> None:

@@ -20,7 +20,7 @@ def test_weighted_places_estimate_areas_without_bias(radius: int) -> None:
     areas: list[float] = []
     wholes: list[float] = []
     for _ in range(200):
-        _, inside, weights = compared_places(mask, 256, random)
+        _, inside, weights, _ = compared_places(mask, 256, random)
         areas.append(float(weights[inside].sum()))
         wholes.append(float(weights.sum()))
     for found, truth in ((areas, mask.sum()), (wholes, mask.size)):
@@ -30,12 +30,15 @@ def test_weighted_places_estimate_areas_without_bias(radius: int) -> None:
 
 def test_places_lie_in_the_picture_and_know_what_is_there() -> None:
     mask, random = disc(9), np.random.default_rng(1)
-    places, inside, weights = compared_places(mask, 512, random)
+    places, inside, weights, edge = compared_places(mask, 512, random)
     cells = np.floor(places + 0.5).astype(int)
     assert places.min() >= -0.5
     assert places.max() <= 63.5
     assert np.array_equal(mask[cells[:, 1].clip(0, 63), cells[:, 0].clip(0, 63)] > 0, inside)
     assert (weights > 0).all()
+    middle = np.hypot(*(places - (21, 32)).T)
+    assert edge[np.abs(middle - 9) < 1].all()
+    assert not edge[np.abs(middle - 9) > 4].any()
     assert inside.mean() > 2 * mask.mean()  # more places in the object than it has of the picture
 
 

@@ -85,10 +85,16 @@ class Sam2Config:
     """Whether pointers of other objects are marked as such; no official weights."""
     follows_masks: bool = False
     """Whether tracked frames are shown the mask of the frame before as a prompt; no official weights."""
+    hedges: bool = False
+    """Whether the single mask was trained on one click too, and may be the answer; no official weights."""
     prompt_maps: bool = False
     """Whether clicks and boxes are drawn into the mask prompt as well; no official weights."""
     refiner_width: int = 0
     """Channels of the convolutions that refine the finest maps for each prompt; 0 for none, as officially."""
+    views: tuple[int, ...] = ()
+    """Percents of a picture's side at which one click is looked at again; none officially."""
+    view_judge_width: int = 0
+    """Hidden channels of the network that chooses among what was found there; 0 for none."""
     judge_width: int = 0
     """Hidden channels of the network that judges finished masks (needs the two above); 0 for none."""
 
@@ -107,6 +113,8 @@ class Sam2Config:
             sizes.refuse(NAME, f"dim {self.dim} or memory_dim {self.memory_dim} cannot be split as needed")
         if self.judge_width and not (self.prompt_maps and self.refiner_width):
             sizes.refuse(NAME, "a judge needs prompt_maps and a refiner")
+        if bool(self.views) != bool(self.view_judge_width) or not all(0 < each < 100 for each in self.views):
+            sizes.refuse(NAME, f"views {self.views} and view_judge_width {self.view_judge_width} do not fit")
         if self.mask_channels % 4:
             sizes.refuse(NAME, f"mask_channels {self.mask_channels} is no multiple of 4")
 
@@ -114,6 +122,11 @@ class Sam2Config:
     def grid_size(self) -> int:
         """Side of the image embedding, in tokens."""
         return self.image_size // (LAST_STRIDE // 2)
+
+    @property
+    def view_shares(self) -> tuple[float, ...]:
+        """`views` as shares."""
+        return tuple(each / 100 for each in self.views)
 
     @property
     def version(self) -> str:
@@ -208,9 +221,12 @@ VARIANTS: Mapping[str, Sam2Config] = MappingProxyType(
             mask_channels=32,
             iou_hidden_dim=128,
             follows_masks=True,
+            hedges=True,
             prompt_maps=True,
             refiner_width=24,
             judge_width=96,
+            views=(60, 36, 20),
+            view_judge_width=64,
         ),
     }
 )

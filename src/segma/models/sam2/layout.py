@@ -158,8 +158,10 @@ def detect(shapes: Mapping[str, Shape]) -> Sam2Config | None:
         alike = next((known for known in VARIANTS.values() if _same_stages(known, seen)), None)
         if alike is None and seen.get("trunk") == "conv":
             alike = _usual_conv()
-        hidden = ["follows_masks", *(name for name, _ in _HIDDEN)]
+        hidden = ["follows_masks", "hedges", "views", *(name for name, _ in _HIDDEN)]
         guess = {name: getattr(alike, name) for name in hidden} if alike else _guess(seen)
+        if not seen["view_judge_width"]:
+            guess["views"] = ()
         return Sam2Config(**seen, **guess)
     except (KeyError, IndexError, ValueError, ZeroDivisionError, ModelError):
         return None  # a name is not there, a shape has other axes, or the sizes contradict each other
@@ -314,7 +316,7 @@ def _usual_conv() -> Sam2Config:
 def _seen(shapes: Mapping[str, Shape]) -> dict[str, Any]:  # fields of a config
     """The fields that shapes show."""
     fuser, refiner = "memory_encoder.fuser.layers.", "sam_mask_decoder.refiner.first.weight"
-    judge = "sam_mask_decoder.judge.layers.1.weight"
+    judge, views = "sam_mask_decoder.judge.layers.1.weight", "view_judge.layers.0.weight"
     is_conv = f"{_TRUNK}stem.0.weight" in shapes
     return (_conv_seen(shapes) if is_conv else _hiera_seen(shapes)) | {
         "dim": shapes["image_encoder.neck.convs.0.conv.weight"][0],
@@ -335,6 +337,7 @@ def _seen(shapes: Mapping[str, Shape]) -> dict[str, Any]:  # fields of a config
         "prompt_maps": shapes["sam_prompt_encoder.mask_downscaling.0.weight"][1] > 1,
         "refiner_width": shapes[refiner][0] if refiner in shapes else 0,
         "judge_width": shapes[judge][0] if judge in shapes else 0,
+        "view_judge_width": shapes[views][0] if views in shapes else 0,
     }
 
 

@@ -31,6 +31,7 @@ from segma.nn.position import sine_line, sine_map
 from segma.nn.prompt_encoder import FIRST_CORNER, PromptEncoder
 from segma.nn.prompt_maps import likeness_maps, num_channels, prompt_maps, with_mask
 from segma.nn.two_way import ImageSide
+from segma.nn.view_judge import ViewJudge, num_features
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,10 @@ class Sam2(nn.Module):
             fit="stretch",
             resize="float",
             looks_twice=config.trunk == "conv",
+            hedges=config.hedges,
         )
+        if config.hedges:  # several clicks are for the single mask alone then
+            self.dynamic_choice = None
         self.memory_spec = MemorySpec(
             num_recent=config.num_recent,
             num_pointers=config.num_pointers,
@@ -88,6 +92,7 @@ class Sam2(nn.Module):
         self.sam_mask_decoder = MaskDecoder(config)
         self.mask_downsample = nn.Conv2d(1, 1, 4, 4)
         self.obj_ptr_proj = MlpStack(dim, dim, dim, 3)
+        self.view_judge = _view_judge(config) if config.views else None
         self._add_codes(config)
 
     def _add_codes(self, config: Sam2Config) -> None:
@@ -167,6 +172,17 @@ class Sam2(nn.Module):
         """Low-resolution logits, float32, of all masks of all prompts: `render_masks` of everything."""
         assert isinstance(decoded.state, MaskState)
         return self.sam_mask_decoder.draw_all(decoded.state)
+
+    @property
+    def views(self) -> tuple[float, ...]:
+        """See `models.interfaces.JudgesViews`."""
+        has_learned = self.view_judge is not None and bool(self.view_judge.clicks)
+        return self.config.view_shares if has_learned else ()
+
+    def judge_views(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch masks"]:
+        """See `models.interfaces.JudgesViews`."""
+        assert self.view_judge is not None
+        return self.view_judge(features.to(self.view_judge.mean.device)).float().sigmoid()
 
     def pointers(
         self, decoded: Decoded, mask_index: Int[Tensor, " batch"], present: Bool[Tensor, " batch"]
@@ -269,6 +285,15 @@ class Sam2(nn.Module):
 
     def _position(self, embedding: Float[Tensor, "batch dim h w"]) -> Float[Tensor, "cells dim"]:
         return self.sam_prompt_encoder.grid_code().to(embedding.dtype)
+
+
+def _view_judge(config: Sam2Config) -> ViewJudge:
+    num_views, num_masks = len(config.views) + 1, config.num_multimask + 1
+    return ViewJudge(
+        num_features=num_features(num_views, num_masks),
+        num_masks=num_views * num_masks,
+        width=config.view_judge_width,
+    )
 
 
 def _learned(*shape: int) -> nn.Parameter:

@@ -39,7 +39,7 @@ def likeness_loss(
         centred = F.normalize(level - level.mean(1, keepdim=True), dim=1)
         features = centred[picture].flatten(2)  # (truths, c, cells)
         height, width = level.shape[-2:]
-        weights = _cell_weights(grid, truth, height, width).to(features.dtype)
+        weights = cell_weights(grid, truth, height, width).to(features.dtype)
         mean = F.normalize(torch.einsum("tcx,tx->tc", features, weights), dim=1, eps=1e-4)
         cosines = torch.einsum("tc,tcx->tx", mean, features).view(-1, 1, height, width)
         seen = F.grid_sample(cosines.float(), grid, align_corners=False)[:, 0, 0]  # (truths, p)
@@ -49,7 +49,7 @@ def likeness_loss(
     return torch.stack(losses).mean()
 
 
-def _cell_weights(
+def cell_weights(
     grid: Float[Tensor, "truths 1 p 2"], wanted: Float[Tensor, "truths p"], height: int, width: int
 ) -> Float[Tensor, "truths cells"]:
     """How much of each cell is in the sum of what is read at wanted places: `grid_sample` turned round."""

@@ -49,6 +49,19 @@ def dice_loss(
     return 1 - (2 * both + _SMOOTH) / (total + _SMOOTH)
 
 
+def overlap_loss(
+    logits: Float[Tensor, "*shape p"], truth: Float[Tensor, "*shape p"], weights: Float[Tensor, "*shape p"]
+) -> Float[Tensor, "*shape"]:
+    """1 - IoU of chances, over the pixels that the places stand for (arXiv 1608.01471).
+
+    Where one click may mean several masks, what costs least on average is the mask with the best mean IoU.
+    """
+    chance = logits.sigmoid()
+    both = (weights * chance * truth).sum(-1)
+    either = (weights * (chance + truth - chance * truth)).sum(-1)
+    return 1 - (both + _SMOOTH) / (either + _SMOOTH)
+
+
 def iou_of(
     logits: Float[Tensor, "*shape p"], truth: Float[Tensor, "*shape p"], weights: Float[Tensor, "*shape p"]
 ) -> Float[Tensor, "*shape"]:

@@ -14,9 +14,17 @@ from torch import Tensor
 
 from segma.models.interfaces import Decoded, ImageFeatures, PromptTensors
 from segma.models.sam2.model import Sam2
+from segma.tasks.choice import best_candidate, first_candidate
 from segma.training.clicks import next_clicks
 from segma.training.config import TrainConfig
-from segma.training.losses.masks import at_places, iou_of, mask_costs, matched_loss, quality_loss
+from segma.training.losses.masks import (
+    at_places,
+    iou_of,
+    mask_costs,
+    matched_loss,
+    overlap_loss,
+    quality_loss,
+)
 
 # Logits that are fed back stay within this, as in tracking.
 _CLAMP = 32.0
@@ -104,11 +112,12 @@ def ask(model: Sam2, asking: Asking, truth: Truth, config: TrainConfig) -> Answe
     decoded = model.decode(asking.features, prompts)
     drawn = model.render_all(decoded)
     if asking.is_ambiguous:
-        loss, iou = _candidate_losses(decoded, drawn, truth, config)
-        chosen = decoded.predicted_iou[:, 1:].detach().argmax(1)
+        first = first_candidate(model.input_spec)
+        loss, iou = _candidate_losses(decoded, drawn, truth, config, first)
+        chosen = best_candidate(model, decoded)
         rows = torch.arange(len(chosen), device=chosen.device)
         return Answer(
-            decoded, chosen + 1, drawn[rows, chosen + 1][:, None], loss, iou[rows, chosen], iou.amax(1)
+            decoded, chosen, drawn[rows, chosen][:, None], loss, iou[rows, chosen - first], iou.amax(1)
         )
     loss, iou = _single_losses(decoded, drawn, truth, config)
     return Answer(decoded, torch.zeros_like(loss, dtype=torch.long), drawn[:, :1], loss, iou, iou)
@@ -137,15 +146,18 @@ def correct(
 
 
 def _candidate_losses(
-    decoded: Decoded, drawn: Tensor, truth: Truth, config: TrainConfig
-) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
-    """Losses of the three candidates, and their IoUs with the asked truth."""
-    logits = at_places(drawn[:, 1:], truth.places, truth.masks.shape[-1])
-    costs = mask_costs(logits, truth.inside, truth.weights, config.losses)
-    asked = logits[:, :, 0]
-    iou = iou_of(asked, truth.inside[:, :1].expand_as(asked), truth.weights[:, :1].expand_as(asked))
-    quality = quality_loss(decoded.predicted_iou[:, 1:], iou).mean(1) * truth.tight
+    decoded: Decoded, drawn: Tensor, truth: Truth, config: TrainConfig, first: int
+) -> tuple[Float[Tensor, " n"], Float[Tensor, "n masks"]]:
+    """Losses of the candidates from number `first` on, and their IoUs with the asked truth."""
+    logits = at_places(drawn[:, first:], truth.places, truth.masks.shape[-1])
+    costs = mask_costs(logits[:, 1 - first :], truth.inside, truth.weights, config.losses)
     loss = matched_loss(costs, truth.known, config.losses.others)
+    asked = logits[:, :, 0]
+    inside, weights = (each[:, :1].expand_as(asked) for each in (truth.inside, truth.weights))
+    if first == 0:
+        loss = loss + config.losses.hedge * overlap_loss(asked[:, 0], inside[:, 0], weights[:, 0])
+    iou = iou_of(asked, inside, weights)
+    quality = quality_loss(decoded.predicted_iou[:, first:], iou).mean(1) * truth.tight
     return loss + config.losses.iou * quality, iou
 
 

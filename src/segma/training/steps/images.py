@@ -13,6 +13,7 @@ from segma.models.sam2.model import Sam2
 from segma.tasks.preprocess import normalize
 from segma.training.batch import ImageBatch
 from segma.training.config import TrainConfig
+from segma.training.heads import Student
 from segma.training.losses.likeness import likeness_loss
 from segma.training.steps.asking import Asking, Truth, ask, correct, presence_loss
 
@@ -25,8 +26,17 @@ class StepResult:
     numbers: dict[str, float]
 
 
-def image_step(model: Sam2, batch: ImageBatch, config: TrainConfig, generator: torch.Generator) -> StepResult:
-    """The loss of a batch: all rounds of all prompts, averaged over objects and rounds."""
+def image_step(
+    model: Sam2,
+    batch: ImageBatch,
+    config: TrainConfig,
+    generator: torch.Generator,
+    student: Student | None = None,
+) -> StepResult:
+    """The loss of a batch: all rounds of all prompts, averaged over objects and rounds.
+
+    `student` has the heads that learn beside, if there are any.
+    """
     features = model.encode_image(normalize(batch.pixels.float(), model.input_spec))
     losses: list[Tensor] = []
     numbers: dict[str, float] = {}
@@ -51,6 +61,10 @@ def image_step(model: Sam2, batch: ImageBatch, config: TrainConfig, generator: t
         unlike = likeness_loss(levels, batch.picture, batch.places, batch.inside, size)
         numbers["likeness"] = float(unlike.detach())
         loss = loss + config.losses.likeness * unlike
+    if student is not None:
+        beside = student.losses(features, batch)
+        numbers |= {"edges": float(beside.edges.detach()), "names": float(beside.names.detach())}
+        loss = loss + config.losses.edges * beside.edges + config.losses.names * beside.names
     return StepResult(loss, numbers)
 
 
