@@ -5,6 +5,7 @@ Masks follow their picture; everything takes a `numpy.random.Generator`, so that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,20 +38,20 @@ def crop_window(
 
     `aim` is the index of the mask to aim at, or None for any part.
     """
-    height, width = labelled.image.shape[:2]
+    height, width = (int(side) for side in labelled.image.shape[:2])
     stretch = float(np.exp(random.uniform(-1, 1) * np.log1p(config.aspect)))
     if aim is None:
         share = float(np.sqrt(random.uniform(0.25, 1)))
         side_x, side_y = width * share * min(1, stretch), height * share * min(1, 1 / stretch)
         return random.uniform(0, width - side_x), random.uniform(0, height - side_y), side_x, side_y
     x, y, w, h = cv2.boundingRect(labelled.masks[aim])
-    low, high = np.log(config.aimed_share)
+    low, high = (math.log(share) for share in config.aimed_share)
     extent = max(w, h) / float(np.exp(random.uniform(low, high)))
     extent = float(np.clip(extent, 32, 1.05 * max(height, width)))
     side_x, side_y = extent * stretch**0.5, extent / stretch**0.5
     play_x, play_y = max(0.0, side_x - w), max(0.0, side_y - h)
-    x0 = x - random.uniform(0, 1) * play_x if play_x else x + random.uniform(0, w - side_x)
-    y0 = y - random.uniform(0, 1) * play_y if play_y else y + random.uniform(0, h - side_y)
+    x0 = x - random.uniform(0, 1) * play_x if play_x else x + random.uniform(0, float(w - side_x))
+    y0 = y - random.uniform(0, 1) * play_y if play_y else y + random.uniform(0, float(h - side_y))
     if side_x <= width:
         x0 = float(np.clip(x0, 0, width - side_x))
     if side_y <= height:
@@ -150,8 +151,8 @@ def _degraded(
         noise = random.normal(0, random.uniform(3, 16), image.shape).astype(np.float32)
         return np.clip(image + noise, 0, 255).astype(np.uint8)
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(25, 80))]
-    done, data = cv2.imencode(".jpg", image, quality)
-    return cv2.imdecode(data, cv2.IMREAD_COLOR) if done else image
+    decoded = cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR)
+    return image if decoded is None else np.asarray(decoded, np.uint8)
 
 
 def overlaps(masks: Sequence[UInt8[ndarray, "height width"]], xy: tuple[int, int]) -> Bool[ndarray, " masks"]:

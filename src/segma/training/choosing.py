@@ -153,25 +153,28 @@ def fit(judge: ViewJudge, clicks: Clicks, seed: int = 0) -> None:
     """Train a judge from nothing: cross-entropy of the IoU of every mask, AdamW, a rate that falls to 0."""
     device = judge.mean.device
     features, iou = (torch.as_tensor(each, dtype=torch.float32) for each in (clicks.features, clicks.iou))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
-        for layer in judge.layers:
-            if isinstance(layer, torch.nn.Linear):
-                layer.reset_parameters()
-        judge.mean.copy_(features.mean(0))
-        judge.spread.copy_(features.std(0) + 1e-3)
-        judge.clicks.fill_(len(iou))
-        judge.train().requires_grad_(True)
-        optimizer = torch.optim.AdamW(judge.parameters(), lr=_RATE, weight_decay=_DECAY)
-        for epoch in range(_EPOCHS):
-            for rows in torch.randperm(len(iou)).split(_BATCH):
-                logits = judge(features[rows].to(device))
-                loss = F.binary_cross_entropy_with_logits(logits, iou[rows].to(device))
-                optimizer.zero_grad()
-                torch.autograd.backward([loss])
-                optimizer.step()
-            for group in optimizer.param_groups:
-                group["lr"] = _RATE * (1 - (epoch + 1) / _EPOCHS)
+    state = torch.get_rng_state()
+    torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
+    for layer in judge.layers:
+        if isinstance(layer, torch.nn.Linear):
+            layer.reset_parameters()
+    judge.mean.copy_(features.mean(0))
+    judge.spread.copy_(features.std(0) + 1e-3)
+    judge.clicks.fill_(len(iou))
+    judge.train().requires_grad_(True)
+    optimizer = torch.optim.AdamW(judge.parameters(), lr=_RATE, weight_decay=_DECAY)
+    for epoch in range(_EPOCHS):
+        order = torch.randperm(len(iou))
+        for start in range(0, len(iou), _BATCH):
+            rows = order[start : start + _BATCH]
+            logits = judge(features[rows].to(device))
+            loss = F.binary_cross_entropy_with_logits(logits, iou[rows].to(device))
+            optimizer.zero_grad()
+            torch.autograd.backward([loss])
+            optimizer.step()  # pyright: ignore[reportUnknownMemberType]  torch again
+        for group in optimizer.param_groups:
+            group["lr"] = _RATE * (1 - (epoch + 1) / _EPOCHS)
+    torch.set_rng_state(state)
     judge.eval().requires_grad_(False)
 
 

@@ -29,6 +29,7 @@ from segma.training.config import TrainConfig
 from segma.training.data import Samples, read_parts
 from segma.training.distributed import Team
 from segma.training.hardware import samples_of, scaled
+from segma.training.heads import Student
 from segma.training.kinds import batches_of, step_of
 from segma.training.loop import Progress, Run
 from segma.training.network import Network, build

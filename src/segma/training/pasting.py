@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -26,7 +27,7 @@ def cut_from(sample: ImageSample, each: ObjectSample, random: np.random.Generato
 
 def drawn_side(size: int, random: np.random.Generator) -> float:
     """The longer side of something to paste into a picture of `size`, in pixels."""
-    return size * float(np.exp(random.uniform(*np.log(_SIDES))))
+    return size * math.exp(random.uniform(math.log(_SIDES[0]), math.log(_SIDES[1])))
 
 
 def pasted(
@@ -41,13 +42,15 @@ def pasted(
     paths = [drawn_path(2, size, random) for _ in placed]  # a still: where the way begins
     made = composed(image[None], placed, paths, shadow=float(random.uniform(0, 0.5)))
     in_front = made.masks[:, 0]
-    covered = in_front.any(0)
-    found = [(mask & ~covered, cv2.countNonZero(mask)) for mask in labelled.masks]
-    masks, names = [], []
-    whole = [max(1, int(sprite.pixels[:, :, 3].sum())) for sprite in placed]
-    found += [(mask, area) for mask, area in zip(in_front, whole, strict=True)]
-    for (mask, before), label in zip(found, [*labelled.labels, *labels], strict=True):
-        if cv2.countNonZero(mask) >= max(12, SMALLEST_PIECE * before):
-            masks.append(np.ascontiguousarray(mask, np.uint8))
-            names.append(label)
-    return Labelled(made.frames[0], masks, names)
+    uncovered = (~in_front.any(0)).astype(np.uint8)
+    found = [(mask * uncovered, cv2.countNonZero(mask)) for mask in labelled.masks]
+    found += [
+        (np.ascontiguousarray(mask), int(sprite.pixels[:, :, 3].sum()))
+        for mask, sprite in zip(in_front, placed, strict=True)
+    ]
+    seen = [cv2.countNonZero(mask) >= max(12, SMALLEST_PIECE * before) for mask, before in found]
+    return Labelled(
+        made.frames[0],
+        [mask for (mask, _), is_seen in zip(found, seen, strict=True) if is_seen],
+        [label for label, is_seen in zip([*labelled.labels, *labels], seen, strict=True) if is_seen],
+    )
