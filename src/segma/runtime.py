@@ -96,7 +96,8 @@ class Runtime:
         """For people: "cpu, float32, 2 threads"."""
         parts = [str(self.torch_device), str(self.dtype).removeprefix("torch.")]
         if self.torch_device.type == "cpu":
-            parts.append(f"{torch.get_num_threads()} threads")
+            count = self.threads or torch.get_num_threads()
+            parts.append(f"{count} thread{'' if count == 1 else 's'}")
         return ", ".join(parts if self.engine == "eager" else [*parts, self.engine])
 
 

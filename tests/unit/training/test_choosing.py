@@ -12,6 +12,7 @@ from segma.checkpoints.load import load
 from segma.models.sam2.model import Sam2
 from segma.nn.view_judge import ViewJudge
 from segma.runtime import Runtime
+from segma.samples import PictureFile
 from segma.tasks.second_look import usual_look
 from segma.tasks.segment import ImageSession
 from segma.training.choosing import Clicks, fit, gather, learn_choice
@@ -48,9 +49,10 @@ def test_a_judge_learns_what_tells_good_from_bad() -> None:
 
 def test_clicks_are_gathered_from_pictures_that_can_be_read(model: Sam2, shapes: Path) -> None:
     pictures = read_samples(shapes).pictures
-    unreadable = replace(pictures[0], picture=replace(pictures[0].picture, path=shapes / "gone.jpg"))
+    unreadable = replace(pictures[0], picture=PictureFile(shapes / "gone.jpg"))
     found = gather(model, [*pictures, unreadable], 8, RUNTIME)
     assert len(found.iou) >= 8
+    assert model.view_judge is not None
     assert found.features.shape[1] == len(model.view_judge.mean)
     assert found.iou.shape[1] == 8
     assert ((found.iou >= 0) & (found.iou <= 1)).all()
