@@ -9,6 +9,9 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
+FIRST = ("click", "box", "mask")
+"""What an object may first be asked by."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageBatch:
@@ -17,6 +20,7 @@ class ImageBatch:
     `asked` are rows of the truths, `picture` says which picture a truth is of. `under` are the truths (rows,
     -1 for none) under the first click of each asked one, itself first. Coordinates are pixels. `edge` are the
     places near a truth's edge, `names` what it is of, as a number of `training.heads.vocabulary` or -1.
+    `first` is the place in `FIRST` of what each is first asked by; a mask is the one in `before`.
     """
 
     pixels: UInt8[Tensor, "pictures 3 size size"]
@@ -31,7 +35,8 @@ class ImageBatch:
     under: Int[Tensor, "asked 3"]
     clicks: Float[Tensor, "asked 2"]
     boxes: Float[Tensor, "asked 4"]
-    by_box: Bool[Tensor, " asked"]
+    first: Int[Tensor, " asked"]
+    before: UInt8[Tensor, "asked size size"]
     loose: Bool[Tensor, " asked"]
     skipped: int = 0
     """Pictures that could not be read, or held nothing to ask about."""

@@ -41,6 +41,8 @@ class PromptConfig:
     """The first prompt and the corrections after it."""
     box: float = 0.4
     """Share of objects whose first prompt is a box."""
+    mask: float = 0.12
+    """Share of objects first shown as a mask of where they were a moment ago, as a tracked object is."""
     jitter: float = 0.1
     """Largest shift of a side of a box, as a share of the box's extent."""
     inner: float = 0.5

@@ -22,7 +22,7 @@ from segma.errors import InputError, SegmaError
 from segma.media.image import read_picture
 from segma.samples import ImageSample
 from segma.training.augment import Labelled, crop_window, mirrored, mosaic, recoloured, take
-from segma.training.batch import ImageBatch
+from segma.training.batch import FIRST, ImageBatch
 from segma.training.config import TrainConfig
 from segma.training.heads import vocabulary
 from segma.training.pasting import cut_from, pasted
@@ -31,6 +31,7 @@ from segma.training.prompting import (
     compared_places,
     first_click,
     jittered,
+    moved,
     weights_of_objects,
 )
 from segma.worlds.sprites import Sprite, usable
@@ -203,7 +204,8 @@ class _Asked:
     under: np.ndarray
     clicks: np.ndarray
     boxes: np.ndarray
-    by_box: np.ndarray
+    first: np.ndarray
+    before: np.ndarray
     loose: np.ndarray
 
 
@@ -222,11 +224,15 @@ def _asked(
     under = np.full((len(chosen), 3), -1)
     clicks = np.zeros((len(chosen), 2), np.float32)
     boxes = np.zeros((len(chosen), 4), np.float32)
-    by_box = random.random(len(chosen)) < prompts.box
+    shares = (1 - prompts.box - prompts.mask, prompts.box, prompts.mask)
+    first = random.choice(len(FIRST), len(chosen), p=shares)
+    before = np.zeros((len(chosen), *labelled.image.shape[:2]), np.uint8)
     for row, index in enumerate(chosen):
         mask = labelled.masks[index]
         clicks[row] = x, y = first_click(mask, prompts.inner, random)
         boxes[row] = jittered(mask, prompts.jitter, random)
+        if FIRST[first[row]] == "mask":
+            before[row] = moved(mask, random)
         under[row, 0] = row
         for place, other in enumerate(_truths_under(labelled.masks, index, (x, y))[1:], 1):
             if other not in truths:
@@ -245,7 +251,8 @@ def _asked(
         under=under,
         clicks=clicks,
         boxes=boxes,
-        by_box=by_box,
+        first=first,
+        before=before,
         loose=np.full(len(chosen), loose),
     )
 
@@ -293,7 +300,8 @@ def _joined(parts: list[_Asked], skipped: int, seconds: float) -> ImageBatch:
         under=_tensor(np.concatenate(under)),
         clicks=joined("clicks"),
         boxes=joined("boxes"),
-        by_box=joined("by_box"),
+        first=joined("first"),
+        before=joined("before"),
         loose=joined("loose"),
         skipped=skipped,
         seconds=seconds,

@@ -16,6 +16,27 @@ from segma.training.config import PromptConfig
 _IN_BOX, _NEAR_EDGE = 0.35, 0.25
 
 
+def moved(
+    mask: UInt8[ndarray, "height width"], random: np.random.Generator
+) -> UInt8[ndarray, "height width"]:
+    """A mask as it may have been a moment ago: shifted, turned, larger or smaller, drawn too wide or narrow.
+
+    The still of a video (arXiv 1612.02646): what follows an object's mask can be learned from pictures.
+    """
+    x, y, w, h = cv2.boundingRect(mask)
+    angle, stretch = random.normal(0, 0.14), np.exp(random.normal(0, 0.09, 2))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * stretch
+    middle = np.array([x + (w - 1) / 2, y + (h - 1) / 2])
+    shift = middle - turn @ middle + random.normal(0, 0.08, 2) * (w, h)
+    matrix = np.concatenate([turn, shift[:, None]], 1)
+    found = cv2.warpAffine(mask, matrix, mask.shape[::-1], flags=cv2.INTER_NEAREST)
+    width = int(abs(random.normal(0, 0.03 * min(w, h))) + random.random())
+    if width:
+        change = cv2.dilate if random.random() < 0.5 else cv2.erode
+        found = change(found, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1)))
+    return np.asarray(found, np.uint8) if cv2.countNonZero(found) else mask
+
+
 class Compared(NamedTuple):
     """Places xy (pixels, integers in the middle), what the mask is there, and weights that make them fair.
 

@@ -148,7 +148,12 @@ def _check(config: TrainConfig, runtime: Runtime) -> None:
             raise InputError("input.value", f"{name} is {value}, expected 1 or more.")
     if config.parallel not in KINDS:
         raise InputError("input.value", f'parallel is "{config.parallel}", expected {" or ".join(KINDS)}.')
-    shares = {"blend": config.blend, "crop.mosaic": config.crop.mosaic, "prompts.box": config.prompts.box}
+    shares = {
+        "blend": config.blend,
+        "crop.mosaic": config.crop.mosaic,
+        "crop.paste": config.crop.paste,
+        "prompts.box and prompts.mask together": config.prompts.box + config.prompts.mask,
+    }
     for name, value in shares.items():
         if not 0 <= value <= 1:
             raise InputError("input.value", f"{name} is {value}, expected 0 to 1.")

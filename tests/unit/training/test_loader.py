@@ -7,15 +7,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from stubs.shapes_folder import write_shapes
+from stubs.shapes_folder import TINY, write_shapes
 
 from segma.errors import InputError
 from segma.masks.mask import Mask
+from segma.models.sam2.model import Sam2
 from segma.samples import ImageSample, ObjectSample, PictureFile
-from segma.training.batch import ImageBatch
+from segma.training.batch import FIRST, ImageBatch
 from segma.training.config import TrainConfig
 from segma.training.data import read_samples
 from segma.training.loader import ImageBatches, Pool, batches, read_labelled
+from segma.training.steps.images import image_step
 
 
 @pytest.fixture
@@ -74,6 +76,32 @@ def test_clicks_are_on_their_objects_and_boxes_around_them(pool: Pool, config: T
             assert abs(y1 - float(ys.max())) <= 0.1 * 65 + 1
             assert x0 < x1
             assert y0 < y1
+
+
+@pytest.mark.parametrize("kind", FIRST)
+def test_first_prompts_are_of_the_kinds_asked_for(pool: Pool, config: TrainConfig, kind: str) -> None:
+    prompts = replace(config.prompts, box=float(kind == "box"), mask=float(kind == "mask"))
+    batch = ImageBatches(pool, replace(config, prompts=prompts))[0]
+    assert [FIRST[first] for first in batch.first.tolist()] == [kind] * len(batch.asked)
+    for mask, before in zip(batch.masks > 0, batch.before > 0, strict=True):
+        if kind == "mask":
+            assert (mask & before).any()
+            assert not torch.equal(mask, before)
+        else:
+            assert not before.any()
+
+
+@pytest.mark.parametrize("kind", FIRST)
+def test_every_first_prompt_is_answered_and_corrected(pool: Pool, config: TrainConfig, kind: str) -> None:
+    prompts = replace(config.prompts, box=float(kind == "box"), mask=float(kind == "mask"), rounds=2)
+    config = replace(config, prompts=prompts)
+    model = Sam2(replace(TINY, hedges=True))
+    result = image_step(model, ImageBatches(pool, config)[0], config, torch.Generator().manual_seed(0))
+    torch.autograd.backward([result.loss])
+    told = {name.removeprefix("iou/") for name in result.numbers if name.startswith("iou/")}
+    assert told == ({"click1", "click2"} if kind == "click" else {kind, f"{kind}+1"})
+    has_several = {name.removeprefix("best_iou/") for name in result.numbers if name.startswith("best_iou/")}
+    assert has_several == {"click": {"click1"}, "box": set(), "mask": {"mask"}}[kind]
 
 
 def test_truths_at_places_are_those_of_the_mask(pool: Pool, config: TrainConfig) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segma.training.config import PromptConfig
-from segma.training.prompting import chosen_objects, compared_places, first_click, jittered
+from segma.training.prompting import chosen_objects, compared_places, first_click, jittered, moved
 
 
 def disc(radius: int, side: int = 64) -> np.ndarray:
@@ -70,3 +70,24 @@ def test_objects_that_fill_the_picture_are_not_asked_about_and_few_are_asked_aga
     assert chosen_objects([], config, random) == []
     assert chosen_objects([full, small], config, random) == [1, 1, 1]
     assert sorted(chosen_objects([small] * 4, config, random)) == [0, 1, 2, 3]
+
+
+def test_a_moved_mask_is_near_where_it_was() -> None:
+    mask, random = disc(9), np.random.default_rng(2)
+    found = [moved(mask, random) for _ in range(200)]
+    overlaps = np.array([np.count_nonzero(each & mask) / np.count_nonzero(each | mask) for each in found])
+    areas = np.array([np.count_nonzero(each) for each in found]) / np.count_nonzero(mask)
+    assert 0.55 < np.mean(overlaps) < 0.9
+    assert (overlaps < 0.999).mean() > 0.9
+    assert 0.85 < np.median(areas) < 1.15
+    assert areas.min() < 0.8
+    assert areas.max() > 1.2
+    middles = np.array([np.argwhere(each).mean(0) for each in found])
+    assert np.abs(middles.mean(0) - np.argwhere(mask).mean(0)).max() < 0.5
+
+
+def test_a_mask_that_would_be_gone_stays() -> None:
+    mask = np.zeros((64, 64), np.uint8)
+    mask[5, 7] = 1
+    random = np.random.default_rng(0)
+    assert all(moved(mask, random).any() for _ in range(50))

@@ -28,6 +28,8 @@ from segma.training.losses.masks import (
 
 # Logits that are fed back stay within this, as in tracking.
 _CLAMP = 32.0
+# The logit of a mask that is given.
+_CERTAIN = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,8 +92,10 @@ class Asking:
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether the three candidates answer: to one click, or to nothing."""
-        return self.boxes is None and self.coords is not None and self.coords.shape[1] == 1
+        """Whether the candidates answer: to one click alone, or to nothing, as on tracked frames."""
+        if self.boxes is not None or self.coords is None or self.labels is None or self.coords.shape[1] > 1:
+            return False
+        return self.logits is None or bool((self.labels < 0).all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,11 @@ def ask(model: Sam2, asking: Asking, truth: Truth, config: TrainConfig) -> Answe
         )
     loss, iou = _single_losses(decoded, drawn, truth, config)
     return Answer(decoded, torch.zeros_like(loss, dtype=torch.long), drawn[:, :1], loss, iou, iou)
+
+
+def logits_of(masks: UInt8[Tensor, "n size size"], side: int) -> Float[Tensor, "n 1 side side"]:
+    """Logits of masks that are given, as a session would keep them."""
+    return F.interpolate(masks[:, None].float(), (side, side), mode="area") * (2 * _CERTAIN) - _CERTAIN
 
 
 def presence_loss(decoded: Decoded, present: Float[Tensor, " n"]) -> Float[Tensor, " n"]:

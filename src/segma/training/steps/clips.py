@@ -22,12 +22,12 @@ from segma.tasks.track_config import TrackConfig
 from segma.training.batch import ClipBatch
 from segma.training.clicks import next_clicks
 from segma.training.config import TrainConfig
-from segma.training.steps.asking import Answer, Asking, Truth, ask, correct, presence_loss
+from segma.training.steps.asking import Answer, Asking, Truth, ask, correct, logits_of, presence_loss
 from segma.training.steps.images import StepResult
 
 Kind = Literal["mask", "click", "box"]
-# The logit of a mask that is given, and of one that is not there.
-_CERTAIN, _ABSENT = 10.0, -1024.0
+# The logit of a mask that is not there.
+_ABSENT = -1024.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +222,7 @@ def _given(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Logits, pointers and presence of masks that are the prompt: they are the answer themselves."""
     whole = masks[:, None].float()
-    side = seen.fine[0].shape[-1]
-    logits = F.interpolate(whole, (side, side), mode="area") * (2 * _CERTAIN) - _CERTAIN
+    logits = logits_of(masks, seen.fine[0].shape[-1])
     asking = Asking.nothing(_for_each(seen, len(masks)), len(masks))
     prompts = PromptTensors(asking.coords, asking.labels, None, model.reduce_masks(whole))
     decoded = model.decode(asking.features, prompts)

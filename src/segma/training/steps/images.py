@@ -11,11 +11,11 @@ from torch import Tensor
 from segma.models.interfaces import ImageFeatures
 from segma.models.sam2.model import Sam2
 from segma.tasks.preprocess import normalize
-from segma.training.batch import ImageBatch
+from segma.training.batch import FIRST, ImageBatch
 from segma.training.config import TrainConfig
 from segma.training.heads import Student
 from segma.training.losses.likeness import likeness_loss
-from segma.training.steps.asking import Asking, Truth, ask, correct, presence_loss
+from segma.training.steps.asking import Asking, Truth, ask, correct, logits_of, presence_loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +40,17 @@ def image_step(
     features = model.encode_image(normalize(batch.pixels.float(), model.input_spec))
     losses: list[Tensor] = []
     numbers: dict[str, float] = {}
-    for by_box in (False, True):
-        rows = torch.nonzero(batch.by_box == by_box)[:, 0]
+    for place, first in enumerate(FIRST):
+        rows = torch.nonzero(batch.first == place)[:, 0]
         if not len(rows):
             continue
-        asking, truth = _begin(batch, rows, features, by_box=by_box), _truth(batch, rows)
+        asking, truth = _begin(batch, rows, features, first), _truth(batch, rows)
         present = torch.ones(len(rows), device=rows.device)
         for number in range(config.prompts.rounds):
             answer = ask(model, asking, truth, config)
             loss = answer.loss + config.losses.presence * presence_loss(answer.decoded, present)
             losses.append(loss.sum() / config.prompts.rounds)
-            kind = _kind(number, by_box=by_box)
+            kind = _kind(number, first)
             numbers[f"iou/{kind}"] = float(answer.iou.mean())
             if asking.is_ambiguous:
                 numbers[f"best_iou/{kind}"] = float(answer.best_iou.mean())
@@ -68,17 +68,21 @@ def image_step(
     return StepResult(loss, numbers)
 
 
-def _kind(number: int, *, by_box: bool) -> str:
-    """What was said by round `number`: click1, click2, ..., box, box+1, ..."""
-    if not by_box:
+def _kind(number: int, first: str) -> str:
+    """What was said by round `number`: click1, click2, ..., box, box+1, ..., mask, mask+1, ..."""
+    if first == "click":
         return f"click{number + 1}"
-    return f"box+{number}" if number else "box"
+    return f"{first}+{number}" if number else first
 
 
-def _begin(batch: ImageBatch, rows: Int[Tensor, " n"], features: ImageFeatures, *, by_box: bool) -> Asking:
+def _begin(batch: ImageBatch, rows: Int[Tensor, " n"], features: ImageFeatures, first: str) -> Asking:
     pictures = batch.picture[batch.asked[rows]]
     own = ImageFeatures(features.embedding[pictures], tuple(level[pictures] for level in features.fine))
-    return Asking(own, boxes=batch.boxes[rows]) if by_box else Asking.clicks(own, batch.clicks[rows])
+    if first == "box":
+        return Asking(own, boxes=batch.boxes[rows])
+    if first == "click":
+        return Asking.clicks(own, batch.clicks[rows])
+    return Asking.nothing(own, len(rows), logits_of(batch.before[rows], features.fine[0].shape[-1]))
 
 
 def _truth(batch: ImageBatch, rows: Int[Tensor, " n"]) -> Truth:
