@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -68,9 +69,20 @@ def make_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ClipMaker:
                 for packet in stream.encode(frame):
                     output.mux(_damaged(packet) if number in damaged else packet)
                     number += 1
+        if codec == "libsvtav1":
+            _be_ordinary()
         return path
 
     return make
+
+
+def _be_ordinary() -> None:
+    """Undo what SVT-AV1 does where it may (as root): it makes the thread that calls it a real-time one.
+
+    Its children are so too then, and three of them that wait for each other on two cores wait for ever.
+    """
+    if hasattr(os, "sched_setscheduler"):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _damaged(packet: av.Packet) -> av.Packet:

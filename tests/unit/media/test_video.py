@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 from collections.abc import Callable
 from fractions import Fraction
@@ -235,3 +236,9 @@ def test_real_clips(shared: Path):
         early = list(clip.frames(0, 20))
         assert same(clip.read(20), early[20]) and same(clip.read(7), early[7])
         clip.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="only Linux tells")
+def test_an_encoder_leaves_the_tests_at_ordinary_priority(make_clip: ClipMaker):
+    make_clip("av1.mp4", **CLIPS["av1.mp4"])
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
