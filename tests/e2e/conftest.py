@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -79,7 +80,9 @@ def start(cache: Path) -> Callable[..., subprocess.Popen[bytes]]:
     ) -> subprocess.Popen[bytes]:
         command = [sys.executable, *program, *map(str, arguments)]
         streams = {"stdout": PIPE, "stderr": PIPE, **streams}
-        return subprocess.Popen[bytes](command, env=variables, **streams)
+        # a job in the background of a shell ignores Ctrl-C, and so would its children
+        listening = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
+        return subprocess.Popen[bytes](command, env=variables, **listening, **streams)
 
     return run
 

@@ -17,6 +17,8 @@ _NARROW = 32
 _NUM_SCALARS = 4
 # Width of the surroundings of a mask, in cells: what is just outside a whole thing is unlike it.
 _REACH = 3
+# Cells that a mask has at least, where it is divided by.
+_LEAST = 1e-2
 # How much more a better mask says of presence.
 _SHARPNESS = 2.0
 
@@ -44,19 +46,20 @@ class MaskJudge(nn.Module):
     ) -> tuple[Float[Tensor, "batch masks"], Float[Tensor, " batch"]]:
         """The logits of the IoUs and of presence; `guess` and `object_score` are those of the tokens.
 
-        Masks are judged as they are, without gradients. What the best of them is like says most of presence.
+        Masks, maps and prompts are judged as they are, without gradients to them (which took a seventh of a
+        training step). What the best of them is like says most of presence.
         """
         chance = logits.detach().sigmoid()
         narrow = self.narrow(image.to(self.narrow.weight.dtype)).float()
         coarse = F.adaptive_avg_pool2d(chance, narrow.shape[-1])
-        maps = torch.cat([fine.float(), prompt.float()], 1)
-        around = F.max_pool2d(chance, 2 * _REACH + 1, 1, _REACH) - chance
-        inside, beside = _mean(maps, chance), _mean(maps, around)
+        weights = torch.cat([chance, _widened(chance) - chance], 1)
+        of_maps = (_means(each.detach().float(), weights) for each in (fine, prompt))
+        inside, beside, outside = (torch.cat(pair, 2) for pair in zip(*of_maps, strict=True))
         parts = [
             inside,
             beside,
             (inside - beside).abs(),
-            _mean(maps, 1 - chance),
+            outside,
             _mean(narrow, coarse),
             _mean(narrow, 1 - coarse),
         ]
@@ -71,9 +74,28 @@ class MaskJudge(nn.Module):
         return judged, object_score + (importance * found[..., 1]).sum(1)
 
 
+def _widened(chance: Float[Tensor, "batch masks h w"]) -> Float[Tensor, "batch masks h w"]:
+    """The largest chance within `_REACH` cells; one axis at a time is faster."""
+    wide = F.max_pool2d(chance, (1, 2 * _REACH + 1), 1, (0, _REACH))
+    return F.max_pool2d(wide, (2 * _REACH + 1, 1), 1, (_REACH, 0))
+
+
+def _means(
+    maps: Float[Tensor, "batch c h w"], weights: Float[Tensor, "batch two_masks h w"]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Means of maps inside and beside each mask, whose weights come one after the other, and outside it."""
+    num_masks = weights.shape[1] // 2
+    sums = weights.flatten(2) @ maps.flatten(2).transpose(1, 2)
+    totals = weights.sum((2, 3))[..., None]
+    inside, beside = (sums / totals.clamp(min=_LEAST)).split(num_masks, 1)
+    rest = maps.sum((2, 3))[:, None] - sums[:, :num_masks]
+    cells = maps.shape[2] * maps.shape[3]
+    return inside, beside, rest / (cells - totals[:, :num_masks]).clamp(min=_LEAST)
+
+
 def _mean(
     maps: Float[Tensor, "batch c h w"], weights: Float[Tensor, "batch masks h w"]
 ) -> Float[Tensor, "batch masks c"]:
     """Means of maps, weighted by each mask."""
-    total = weights.sum((2, 3)).clamp(min=1e-2)
+    total = weights.sum((2, 3)).clamp(min=_LEAST)
     return torch.einsum("bcyx,bmyx->bmc", maps, weights) / total[..., None]

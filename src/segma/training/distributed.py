@@ -8,6 +8,7 @@ same draws, the mean of their gradients.
 from __future__ import annotations
 
 import copy
+import gc
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -111,6 +112,7 @@ class Team:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.size > 1:
+            gc.collect()  # DDP, in a cycle, holds the group, whose threads are to end here and not at exit
             dist.destroy_process_group()
 
     def numbers(self, first: int, total: int) -> range:

@@ -68,7 +68,10 @@ def rows(plan: dict[str, Any]) -> list[dict[str, Any]]:  # JSON
 
 
 def assert_equal(one: dict[str, Any], other: dict[str, Any], *, loss: float, weight: float) -> None:
-    """Two runs logged the same losses and gradients, and left the same weights."""
+    """Two runs logged the same losses and gradients, and left the same weights.
+
+    The bias of keys is left out: softmax takes it away, so its gradient is rounding, and Adam steps by that.
+    """
     for name in ("loss", "gradient", "lr"):
         curves = [[row[name] for row in rows(plan) if name in row] for plan in (one, other)]
         assert len(curves[0]) == one["steps"]
@@ -79,6 +82,8 @@ def assert_equal(one: dict[str, Any], other: dict[str, Any], *, loss: float, wei
         states = [each.states[which] for each in saved if each]
         assert states[0].keys() == states[1].keys()
         for name, value in states[0].items():
+            if name.endswith("k_proj.bias"):
+                continue
             assert (value - states[1][name]).abs().max() <= weight, name
 
 
