@@ -87,10 +87,14 @@ def _means(
     num_masks = weights.shape[1] // 2
     sums = weights.flatten(2) @ maps.flatten(2).transpose(1, 2)
     totals = weights.sum((2, 3))[..., None]
-    inside, beside = (sums / totals.clamp(min=_LEAST)).split(num_masks, 1)
+    means = sums / totals.clamp(min=_LEAST)
     rest = maps.sum((2, 3))[:, None] - sums[:, :num_masks]
     cells = maps.shape[2] * maps.shape[3]
-    return inside, beside, rest / (cells - totals[:, :num_masks]).clamp(min=_LEAST)
+    return (
+        means[:, :num_masks],
+        means[:, num_masks:],
+        rest / (cells - totals[:, :num_masks]).clamp(min=_LEAST),
+    )
 
 
 def _mean(

@@ -54,7 +54,9 @@ def refused(memory: FrameMemory) -> FrameMemory:
     """The same frame with the object absent."""
     empty = torch.full_like(memory.low_res_logits, ABSENT_LOGIT)
     score = min(memory.object_score, _REFUSED_SCORE)
-    return replace(memory, low_res_logits=empty, object_score=score, is_reliable=False, has_distractor=False)
+    return replace(
+        memory, low_res_logits=empty, object_score=score, is_reliable=False, has_distractor=False, close=None
+    )
 
 
 def is_searched(

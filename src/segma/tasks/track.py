@@ -21,9 +21,11 @@ from segma.prompts.types import FramePrompt
 from segma.results import TrackFrame, TrackRecord
 from segma.runtime import Runtime, memory_errors
 from segma.tasks import track_checkpoint
+from segma.tasks.segment import ImageSession
 from segma.tasks.track_checkpoint import Saved
 from segma.tasks.track_config import TrackConfig
-from segma.tasks.track_frame import absence, answer, as_records, encoded, ensure_memories, previous_logits
+from segma.tasks.track_follow import Motions
+from segma.tasks.track_frame import absence, answer, as_records, ensure_memories, previous_logits
 from segma.tasks.track_memory_keeper import MemoryKeeper
 from segma.tasks.track_plan import Stretch, stale_stretches
 from segma.tasks.track_run import OnProgress, Propagation
@@ -52,6 +54,9 @@ class VideoSession:
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     tracks: dict[int, ObjectTrack] = field(init=False, default_factory=dict[int, ObjectTrack])
     features: FeatureCache = field(init=False, repr=False)
+    motions: Motions = field(init=False, repr=False, default_factory=Motions)
+    still: tuple[int, ImageSession] | None = field(init=False, repr=False, default=None)
+    """The frame that was clicked on last, of weights that answer clicks as on a still."""
     current: Frame | None = field(init=False, default=None, repr=False)
     """The frame that a run gave last: the only one of a live source that can be prompted."""
 
@@ -96,14 +101,13 @@ class VideoSession:
             track = known or ObjectTrack(0, name)
             earlier = () if clear or prompt.mask is not None else track.prompts.get(frame, ())
             prompts = (*earlier, prompt)
-            seen = encoded(self, frame)
             if not any(each.says_where for each in prompts) and previous_logits(self, track, frame) is None:
                 raise PromptError(
                     "prompt.empty",
                     f'Object "{name}" has only exclude points on frame {frame}.',
                     "Add one include point or a box.",
                 )
-            memory = answer(self, track, seen, joined(prompts))
+            memory = answer(self, track, frame, joined(prompts))
             if known is None:
                 track.object_id = self.keeper.add_object(name)
                 self.tracks[track.object_id] = track
@@ -112,7 +116,7 @@ class VideoSession:
             self._settle(track, frame, memory)
             if not self.source.can_seek:
                 ensure_memories(self, [track])
-            record = as_records(self, [track], [memory], seen)[0]
+            record = as_records(self, [track], [memory], frame)[0]
             self._keep_one(track, frame, record, "new" if known is None else "fix")
             return record
 

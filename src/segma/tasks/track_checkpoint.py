@@ -17,9 +17,9 @@ from safetensors.torch import save as write_tensors
 from torch import Tensor
 
 from segma.tasks.track_motion import BoxMotion
-from segma.tasks.track_state import FrameMemory, ObjectTrack, Path
+from segma.tasks.track_state import Close, FrameMemory, ObjectTrack, Path
 
-VERSION = 1
+VERSION = 2
 _HEADER_BYTES = 8  # safetensors: the length of the JSON header, little endian
 
 
@@ -110,11 +110,19 @@ def _dump_memories(
     rows: list[list[Any]] = []  # JSON
     for frame, memory in memories.items():
         parts = {"logits": memory.low_res_logits, "pointer": memory.pointer, "spatial": memory.spatial}
+        parts["close"] = None if memory.close is None else memory.close.logits
         for name, tensor in parts.items():
             if tensor is not None:
                 tensors[f"{prefix}/{frame}/{name}"] = tensor.detach().cpu().contiguous().clone()
         rows.append(
-            [frame, memory.predicted_iou, memory.object_score, memory.is_reliable, memory.has_distractor]
+            [
+                frame,
+                memory.predicted_iou,
+                memory.object_score,
+                memory.is_reliable,
+                memory.has_distractor,
+                memory.window,
+            ]
         )
     return rows
 
@@ -125,7 +133,7 @@ def _load_memories(
     tensors: Mapping[str, Tensor],  # JSON
 ) -> dict[int, FrameMemory]:
     found: dict[int, FrameMemory] = {}
-    for frame, predicted_iou, object_score, is_reliable, has_distractor in rows:
+    for frame, predicted_iou, object_score, is_reliable, has_distractor, window in rows:
         at = f"{prefix}/{frame}"
         found[int(frame)] = FrameMemory(
             tensors[f"{at}/logits"],
@@ -135,5 +143,11 @@ def _load_memories(
             tensors.get(f"{at}/spatial"),
             bool(is_reliable),
             bool(has_distractor),
+            None if window is None else _close(window, tensors[f"{at}/close"]),
         )
     return found
+
+
+def _close(window: Iterable[Any], logits: Tensor) -> Close:  # JSON
+    x0, y0, x1, y1 = (int(edge) for edge in window)
+    return Close((x0, y0, x1, y1), logits)

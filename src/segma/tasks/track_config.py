@@ -42,6 +42,11 @@ class TrackConfig:
     """Memory paths that are kept for each object (SAM2Long)."""
     motion_weight: float = 0.0
     """Share of the Kalman filter's vote in the choice among candidates, 0 to 1 (SAMURAI: 0.15)."""
+    flow: bool = True
+    """Weights that follow masks are shown that of the frame before moved along the optical flow, or as it
+    was. Others are not shown any."""
+    closer: float = 2.2
+    """They look at a part of the frame around the object: its side, in extents of the mask; 0: at all."""
     exclusive: bool = False
     """Look-alikes: candidates are chosen together, so that two objects do not take the same pixels."""
     redetect: bool = False
@@ -83,7 +88,8 @@ class TrackConfig:
         """Check ranges."""
         limits: dict[str, tuple[float, float]] = {
             "stride": (1, 1000), "pool": (1, 16), "window": (16, 4096), "hypotheses": (1, 8),
-            "motion_weight": (0, 1), "redetect_after": (1, 1 << 20), "min_predicted_iou": (0, 1),
+            "motion_weight": (0, 1), "closer": (0, 100), "redetect_after": (1, 1 << 20),
+            "min_predicted_iou": (0, 1),
             "min_motion": (0, 1), "min_appearance": (-1, 1), "fill_hole_area": (0, 1 << 20),
             "same_frames": (1, 1 << 20), "same_iou": (0, 1), "cached_frames": (1, 64),
             "state_seconds": (0, 1e9),

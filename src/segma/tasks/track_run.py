@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,18 +14,23 @@ from segma.errors import Cancelled
 from segma.keeping import Run, RunState
 from segma.masks.mask import mask_iou
 from segma.media.source import Frame
+from segma.models.interfaces import MemoryBank
 from segma.results import TrackFrame, TrackRecord
 from segma.runtime import memory_errors
 from segma.tasks import track_memory, track_paths, track_steps
 from segma.tasks.reidentify import is_searched, is_tried
+from segma.tasks.second_look import Window
 from segma.tasks.track_choice import Outcome, Row, candidates, decide
 from segma.tasks.track_frame import (
+    Sight,
     absence,
     as_records,
     bank_of,
     encoded,
     ensure_anchors,
     ensure_memories,
+    placed,
+    sight_of,
 )
 from segma.tasks.track_plan import Stretch, shot_at
 from segma.tasks.track_state import EncodedFrame, FrameMemory, ObjectTrack, Path
@@ -175,30 +180,52 @@ class Propagation:
                 following.append(track)
         if not following:
             return
-        seen = encoded(session, frame.index, frame)
         ensure_memories(session, following)
-        step = session.runtime.prompts_at_once
         rows = [row for track in following for row in self._rows(track, frame.index)]
-        options: list[list[FrameMemory]] = []
-        for start in range(0, len(rows), step):
-            few = rows[start : start + step]
-            banks = [
-                bank_of(
-                    session,
-                    row.track,
-                    (row.track.anchors, row.path.recent),
-                    frame.index,
-                    reverse=self.reverse,
-                    others=active,
-                )
-                for row in few
-            ]
-            decoded, best = track_steps.tracked(session.model, seen, banks)
-            options += candidates(session.model, decoded, best, session.config)
+        options, views = self._options(frame, rows, active)
         fixed = [t.anchors[frame.index].low_res_logits for t in active if frame.index in t.anchors]
         config, reverse = session.config, self.reverse
         outcomes = decide(rows, options, frame.index, reverse=reverse, config=config, fixed=fixed)
-        self._keep(seen, [each for each in outcomes if each.enters or not each.searched])
+        self._keep(frame.index, views, [each for each in outcomes if each.enters or not each.searched])
+
+    def _options(
+        self, frame: Frame, rows: Sequence[Row], active: Sequence[ObjectTrack]
+    ) -> tuple[list[list[FrameMemory]], dict[Window | None, EncodedFrame]]:
+        """The masks that each row may take, and the frame, or the parts of it, that were looked at."""
+        session, index = self.session, frame.index
+        before = index + (1 if self.reverse else -1)
+        if session.model.memory_spec.follows_masks:
+            session.motions.see(index, frame.pixels)
+        sights = [
+            sight_of(session, row.path.recent.get(before) or row.track.anchors.get(before), index, before)
+            for row in rows
+        ]
+        views: dict[Window | None, EncodedFrame] = {}
+        options: dict[int, list[FrameMemory]] = {}
+        step = session.runtime.prompts_at_once
+        size, side = session.source.size, session.model.input_spec.mask_size
+        for window in dict.fromkeys(sight.window for sight in sights):
+            numbers = [number for number, sight in enumerate(sights) if sight.window == window]
+            seen = views[window] = encoded(session, index, frame, window)
+            for start in range(0, len(numbers), step):
+                few = numbers[start : start + step]
+                banks = [self._bank(rows[number], sights[number], index, active) for number in few]
+                decoded, best = track_steps.tracked(session.model, seen, banks)
+                found = candidates(session.model, decoded, best, session.config)
+                for number, masks in zip(few, found, strict=True):
+                    options[number] = [placed(memory, window, size, side) for memory in masks]
+        return [options[number] for number in range(len(rows))], views
+
+    def _bank(self, row: Row, sight: Sight, frame: int, active: Sequence[ObjectTrack]) -> MemoryBank:
+        return bank_of(
+            self.session,
+            row.track,
+            (row.track.anchors, row.path.recent),
+            frame,
+            reverse=self.reverse,
+            others=active,
+            previous=sight.previous,
+        )
 
     def _rows(self, track: ObjectTrack, frame: int) -> list[Row]:
         """An object's paths; where it is looked for, one that knows conditioning memories only."""
@@ -207,29 +234,32 @@ class Propagation:
         track_paths.begin(track, frame, self.session.config, reverse=self.reverse)
         return [Row(track, path) for path in track.paths]
 
-    def _keep(self, seen: EncodedFrame, outcomes: Sequence[Outcome]) -> None:
+    def _keep(
+        self, frame: int, views: Mapping[Window | None, EncodedFrame], outcomes: Sequence[Outcome]
+    ) -> None:
         """Remember what was decided, and write each object's record."""
         session = self.session
         step = session.runtime.prompts_at_once
-        entering = [each.memory for each in outcomes if each.enters]
-        for start in range(0, len(entering), step):
-            track_steps.remember(session.model, seen, entering[start : start + step], binarize=False)
+        for window, seen in views.items():
+            entering = [each.memory for each in outcomes if each.enters and each.memory.window == window]
+            for start in range(0, len(entering), step):
+                track_steps.remember(session.model, seen, entering[start : start + step], binarize=False)
         several: dict[int, list[Outcome]] = {}
         for each in outcomes:
-            each.path.recent.pop(seen.index, None)
+            each.path.recent.pop(frame, None)
             if each.enters:
-                each.path.recent[seen.index] = each.memory
+                each.path.recent[frame] = each.memory
             several.setdefault(each.track.object_id, []).append(each)
             track_steps.fill_holes(each.memory, session.config.fill_hole_area)
         tracks = [few[0].track for few in several.values()]
         best = [few[0].memory for few in several.values()]
         for track, few in zip(tracks, several.values(), strict=True):
             track.paths = [each.path for each in few]
-            track.passed(seen.index, reverse=self.reverse)
-            self._forget_far(track, seen.index)
-            self._note_candidate(track, seen.index, found=few[0].searched)
-        for track, record in zip(tracks, as_records(session, tracks, best, seen), strict=True):
-            self._put(track, seen.index, record)
+            track.passed(frame, reverse=self.reverse)
+            self._forget_far(track, frame)
+            self._note_candidate(track, frame, found=few[0].searched)
+        for track, record in zip(tracks, as_records(session, tracks, best, frame), strict=True):
+            self._put(track, frame, record)
 
     def _note_candidate(self, track: ObjectTrack, frame: int, *, found: bool) -> None:
         """Note frames of a shot in which nobody has said that it is this object."""

@@ -17,18 +17,28 @@ from torch import Tensor
 from segma.geometry.transforms import Transform
 from segma.models.interfaces import ImageFeatures
 from segma.prompts.types import FramePrompt, Points
+from segma.tasks.second_look import Window
 from segma.tasks.track_motion import BoxMotion
 
 ABSENT_LOGIT = -1024.0
 """Every logit of an object that is not there (SAM 2's NO_OBJ_SCORE)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Close:
+    """What was found in a part of a frame, of weights that look at the object closely."""
+
+    window: Window
+    logits: Float[Tensor, "side side"] = field(repr=False)
+
+
 @dataclass(slots=True)
 class FrameMemory:
     """What is known of one object on one frame.
 
-    `spatial` is the memory, bfloat16 as SAM 2 stores it, None until it is needed. `is_reliable` and
-    `has_distractor` are the judgement of the memory policy.
+    `low_res_logits` are of the whole frame. Where a part of it was looked at, `close` is what was found
+    there, and `spatial` is of that part. `spatial` is the memory, bfloat16 as SAM 2 stores it, None until it
+    is needed. `is_reliable` and `has_distractor` are the judgement of the memory policy.
     """
 
     low_res_logits: Float[Tensor, "side side"] = field(repr=False)
@@ -38,6 +48,12 @@ class FrameMemory:
     spatial: Float[Tensor, "h w memory_dim"] | None = field(default=None, repr=False)
     is_reliable: bool = True
     has_distractor: bool = False
+    close: Close | None = field(default=None, repr=False)
+
+    @property
+    def window(self) -> Window | None:
+        """The part of the frame that was looked at, None for all of it."""
+        return None if self.close is None else self.close.window
 
     @property
     def is_present(self) -> bool:
@@ -152,11 +168,12 @@ class ObjectTrack:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EncodedFrame:
-    """One frame as the network sees it, before any object has conditioned it."""
+    """A frame, or a part of it, as the network sees it, before any object has conditioned it."""
 
     index: int
     features: ImageFeatures
     transform: Transform
+    window: Window | None = None
 
 
 @dataclass(slots=True)

@@ -6,20 +6,28 @@ Tensors in, `FrameMemory` out; nothing here knows of other frames than the one i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from segma.masks.mask import Mask
-from segma.models.interfaces import Decoded, ImageFeatures, MemoryBank, PromptTensors, WithMemory
+from segma.models.interfaces import (
+    Decoded,
+    ImageFeatures,
+    InputSpec,
+    MemoryBank,
+    PromptTensors,
+    WithMemory,
+)
 from segma.prompts.types import FramePrompt
 from segma.tasks.choice import best_candidate, single_masks
 from segma.tasks.postprocess import to_image_size
-from segma.tasks.preprocess import pack_frame_prompt
+from segma.tasks.preprocess import fit, pack_frame_prompt
 from segma.tasks.track_state import ABSENT_LOGIT, EncodedFrame, FrameMemory
 
 _CLAMP = 32.0  # earlier logits that are fed back stay within this
@@ -47,11 +55,11 @@ def prompted(
     return memories_of(model, decoded, index, torch.zeros_like(index) if single else index)[0]
 
 
-def masked(model: WithMemory, frame: EncodedFrame, mask: Mask) -> FrameMemory:
-    """The answer to a mask on a frame is that mask; the network only makes its pointer (section 4)."""
+def masked(model: WithMemory, frame: EncodedFrame, mask: Bool[np.ndarray, "height width"]) -> FrameMemory:
+    """The answer to a mask is that mask; the network only makes its pointer (section 4)."""
     size, side = model.input_spec.size, model.input_spec.mask_size
     device = frame.features.embedding.device
-    dense = torch.as_tensor(mask.dense(), device=device).float()[None, None]
+    dense = torch.as_tensor(mask, device=device).float()[None, None]
     whole = (_resized(dense, size) >= 0.5).float()
     low = _resized(whole * (2 * _CERTAIN) - _CERTAIN, side)[0, 0]
     coords, nothing = _no_points(1, device)
@@ -118,7 +126,8 @@ def remember(
     if not memories:
         return
     size = model.input_spec.size
-    logits = torch.stack([memory.low_res_logits for memory in memories])[:, None]
+    seen = [memory.low_res_logits if memory.close is None else memory.close.logits for memory in memories]
+    logits = torch.stack(seen)[:, None]
     whole = F.interpolate(logits, (size, size), mode="bilinear", align_corners=False)
     masks = (whole > 0).float() if binarize else whole.sigmoid_()
     present = torch.tensor([memory.is_present for memory in memories], device=logits.device)
@@ -128,22 +137,36 @@ def remember(
 
 
 def fill_holes(memory: FrameMemory, area: int) -> None:
-    """Set holes of at most `area` cells (8-connected) of the low-resolution mask to just inside."""
+    """Set holes of at most `area` cells (8-connected) of the low-resolution masks to just inside."""
     if area <= 0 or not memory.is_present:
         return
-    logits = memory.low_res_logits
+    memory.low_res_logits = _filled(memory.low_res_logits, area)
+    if memory.close is not None:
+        memory.close = replace(memory.close, logits=_filled(memory.close.logits, area))
+
+
+def _filled(logits: Float[Tensor, "side side"], area: int) -> Float[Tensor, "side side"]:
     background = (logits <= 0).to("cpu", torch.uint8).numpy()
     _, labels, stats, _ = cv2.connectedComponentsWithStats(background, connectivity=8)
     small = stats[:, cv2.CC_STAT_AREA] <= area
     small[0] = False
-    if small.any():
-        holes = torch.as_tensor(small[labels.astype(np.int64)], device=logits.device)
-        memory.low_res_logits = torch.where(holes, torch.full_like(logits, _FILLED), logits)
+    if not small.any():
+        return logits
+    holes = torch.as_tensor(small[labels.astype(np.int64)], device=logits.device)
+    return torch.where(holes, torch.full_like(logits, _FILLED), logits)
 
 
-def image_logits(memory: FrameMemory, frame: EncodedFrame) -> Float[np.ndarray, "height width"]:
+def image_logits(
+    memory: FrameMemory, size: tuple[int, int], spec: InputSpec
+) -> Float[np.ndarray, "height width"]:
     """The logits at the size of the video."""
-    return to_image_size(memory.low_res_logits.float().cpu().numpy(), frame.transform)
+    if memory.close is None:
+        return to_image_size(memory.low_res_logits.float().cpu().numpy(), fit(size, spec))
+    x0, y0, x1, y1 = memory.close.window
+    whole = np.full(size, ABSENT_LOGIT, np.float32)
+    part = memory.close.logits.float().cpu().numpy()
+    whole[y0:y1, x0:x1] = to_image_size(part, fit((y1 - y0, x1 - x0), spec))
+    return whole
 
 
 def logits_of(mask: Mask, side: int) -> Float[Tensor, "side side"]:

@@ -56,7 +56,8 @@ class ClipBatch:
 
     `clip` says which clip an object is of; the objects of a clip stand together. `known` says where the
     labels of an object are known; an empty mask on a known frame means that it is not to be seen, and that
-    is trained only where `complete`. Every object is visible on the first frame of its clip. Places are
+    is trained only where `complete`. `motion` is the flow from each frame to the one before, in pixels, 0 on
+    the first (`tasks.track_follow.flow`). Every object is visible on the first frame of its clip. Places are
     those of `training.prompting.compared_places`.
     """
 
@@ -68,6 +69,7 @@ class ClipBatch:
     inside: Bool[Tensor, "objects frames p"]
     weights: Float[Tensor, "objects frames p"]
     complete: Bool[Tensor, " objects"]
+    motion: Float[Tensor, "clips frames size size 2"]
     skipped: int = 0
     unreadable: int = 0
     seconds: float = 0.0

@@ -9,14 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Integer
+from jaxtyping import Float, Integer, UInt8
 from numpy import ndarray
 from torch.utils.data import Dataset
 
 from segma.errors import InputError, SegmaError
+from segma.tasks import track_follow
 from segma.training.batch import ClipBatch
 from segma.training.clip_sources import Clip, ClipPool, real_clip, sprite_clip, still_clip
 from segma.training.config import TrainConfig
@@ -121,7 +123,15 @@ def _joined(parts: list[Clip], points: int, random: np.random.Generator) -> Clip
         inside=inside,
         weights=weights,
         complete=torch.as_tensor(np.concatenate([part.complete for part in parts])),
+        motion=torch.as_tensor(np.stack([_motion(part.frames) for part in parts])),
     )
+
+
+def _motion(frames: UInt8[ndarray, "frames size size 3"]) -> Float[ndarray, "frames size size 2"]:
+    """The flow from every frame to the one before, in half precision."""
+    seen = [track_follow.grey(frame, frames.shape[1]) for frame in frames]
+    flows = [track_follow.flow(now, before) for before, now in pairwise(seen)]
+    return np.stack([np.zeros((*seen[0].shape, 2), np.float32), *flows]).astype(np.float16)
 
 
 def clip_batches(

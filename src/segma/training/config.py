@@ -91,6 +91,8 @@ class LossConfig:
     dice: float = 1.0
     iou: float = 1.0
     presence: float = 1.0
+    absence: float = 3.0
+    """Weight of presence on tracked frames that do not show the object, which are few."""
     likeness: float = 0.5
     """Weight of features that tell objects from their surroundings; see `losses.likeness`."""
     hedge: float = 1.0

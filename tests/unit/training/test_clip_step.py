@@ -66,6 +66,7 @@ def _batch(*, absent: bool = False, complete: bool = True, known: bool = True) -
         inside=inside,
         weights=weights,
         complete=torch.full((3,), complete),
+        motion=torch.zeros(2, FRAMES, SIZE, SIZE, 2, dtype=torch.float16),
     )
 
 

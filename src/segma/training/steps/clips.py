@@ -16,7 +16,7 @@ from torch import Tensor
 
 from segma.models.interfaces import ImageFeatures, MemoryBank, PromptTensors
 from segma.models.sam2.model import Sam2
-from segma.tasks import track_memory, track_steps
+from segma.tasks import track_follow, track_memory, track_steps
 from segma.tasks.preprocess import normalize
 from segma.tasks.track_config import TrackConfig
 from segma.training.batch import ClipBatch
@@ -61,13 +61,16 @@ class _Memories:
     pointers: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
     anchors: list[int] = field(default_factory=list[int])
 
-    def masks_before(self, frame: int) -> Tensor | None:
-        """The masks of the frame before, as a session shows them; no gradients go back through them."""
+    def masks_before(self, frame: int, motion: Float[Tensor, "size size 2"]) -> Tensor | None:
+        """The masks of the frame before, moved as a session does; no gradients go back through them."""
         logits = self.logits.get(frame - 1)
         if logits is None:
             return None
-        rows = (None if bool((each <= _ABSENT).all()) else each for each in logits.detach()[:, 0])
-        return track_steps.masks_before(list(rows))
+        size, side = motion.shape[0], logits.shape[-1]
+        whole = F.interpolate(logits.detach(), (size, size), mode="bilinear", align_corners=False)
+        now = F.interpolate(track_follow.moved(whole, motion.float()), (side, side), mode="area")
+        gone = (logits <= _ABSENT).flatten(1).all(1)
+        return track_steps.masks_before([None if bool(gone[row]) else now[row, 0] for row in range(len(now))])
 
     def banks(self, model: Sam2, frame: int, frames: int, count: int) -> list[MemoryBank]:
         """What each object attends to on a frame."""
@@ -112,7 +115,7 @@ def clip_step(model: Sam2, batch: ClipBatch, config: TrainConfig, generator: tor
         objects = _Objects(*(getattr(batch, name)[rows] for name in _Objects.__slots__))
         with torch.set_grad_enabled(config.clips.train_encoder and torch.is_grad_enabled()):
             frames = model.encode_frame(normalize(batch.pixels[clip].float(), model.input_spec))
-        _follow(model, frames, objects, config, generator, sums)
+        _follow(model, frames, batch.motion[clip], objects, config, generator, sums)
     loss = torch.stack(sums.losses).sum() / max(1, sums.count)
     numbers = {name: sum(values) / len(values) for name, values in sums.numbers.items() if values}
     return StepResult(loss, numbers)
@@ -121,6 +124,7 @@ def clip_step(model: Sam2, batch: ClipBatch, config: TrainConfig, generator: tor
 def _follow(
     model: Sam2,
     frames: ImageFeatures,
+    motion: Float[Tensor, "frames size size 2"],
     objects: _Objects,
     config: TrainConfig,
     generator: torch.Generator,
@@ -145,7 +149,7 @@ def _follow(
             answer = _prompted(model, features, truth, visible, kind, config, generator, sums)
         else:
             conditioned = model.condition(seen, memories.banks(model, frame, num_frames, count))
-            before = memories.masks_before(frame) if model.memory_spec.follows_masks else None
+            before = memories.masks_before(frame, motion[frame]) if model.memory_spec.follows_masks else None
             asking = Asking.nothing(_for_each(conditioned, count), count, before)
             answer = ask(model, asking, truth, config)
             _add(answer, visible, objects, frame, config, sums)
@@ -207,7 +211,8 @@ def _add(
     """Losses of a tracked frame: masks where the object is, presence where the labels tell."""
     told = objects.known[:, frame] & (visible | objects.complete)
     loss = torch.where(visible, answer.loss, torch.zeros_like(answer.loss))
-    presence = presence_loss(answer.decoded, visible.float()) * told
+    weight = torch.where(visible, 1.0, config.losses.absence)
+    presence = presence_loss(answer.decoded, visible.float()) * told * weight
     sums.losses.append((loss + config.losses.presence * presence).sum())
     sums.count += int(told.sum())
     assert answer.decoded.object_score is not None
