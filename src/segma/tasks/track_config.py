@@ -47,6 +47,10 @@ class TrackConfig:
     was. Others are not shown any."""
     closer: float = 2.2
     """They look at a part of the frame around the object: its side, in extents of the mask; 0: at all."""
+    inertia: float = 0.3
+    """Share of the moved mask in what they find (weights that follow masks, as the two above)."""
+    reach: float = 0.2
+    """How far a mask may reach beyond the moved one, in square roots of its area; 0: anywhere."""
     exclusive: bool = False
     """Look-alikes: candidates are chosen together, so that two objects do not take the same pixels."""
     redetect: bool = False
@@ -88,9 +92,8 @@ class TrackConfig:
         """Check ranges."""
         limits: dict[str, tuple[float, float]] = {
             "stride": (1, 1000), "pool": (1, 16), "window": (16, 4096), "hypotheses": (1, 8),
-            "motion_weight": (0, 1), "closer": (0, 100), "redetect_after": (1, 1 << 20),
-            "min_predicted_iou": (0, 1),
-            "min_motion": (0, 1), "min_appearance": (-1, 1), "fill_hole_area": (0, 1 << 20),
+            "motion_weight": (0, 1), "closer": (0, 100), "inertia": (0, 1), "reach": (0, 100),
+            "redetect_after": (1, 1 << 20), "min_predicted_iou": (0, 1), "min_motion": (0, 1), "min_appearance": (-1, 1), "fill_hole_area": (0, 1 << 20),
             "same_frames": (1, 1 << 20), "same_iou": (0, 1), "cached_frames": (1, 64),
             "state_seconds": (0, 1e9),
         }  # fmt: skip

@@ -8,6 +8,7 @@ stretched to a square of `RASTER` cells, whatever its size.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,15 +22,18 @@ from numpy import ndarray
 from torch import Tensor
 
 from segma.tasks.second_look import Window
+from segma.tasks.track_config import TrackConfig
 
 RASTER = 384
 # Logits are within this where they are moved.
 _CLAMP = 10.0
 # Smallest side of a part, in pixels.
 _LEAST = 48
-# A part is looked at where it is smaller than this share of the frame, both ways.
+# A part is looked at where it is smaller than this share of the frame.
 _SHARE = 0.7
 _KEPT = 4
+# The logit of what is taken away.
+_LOST = -1.0
 
 
 @cache
@@ -123,7 +127,8 @@ def window_around(
 ) -> Window | None:
     """The part of a frame of `size` to look at: a square of `closer` extents about a mask on the raster.
 
-    None where the whole frame will do, or nothing is there.
+    Where the frame is less wide or high than that, so is the part. None where the whole frame will do, or
+    nothing is there.
     """
     inside = whole[0, 0] > 0
     if not closer or not bool(inside.any()):
@@ -133,11 +138,37 @@ def window_around(
     x0, x1 = (float(edge) * width / RASTER for edge in (columns[0], columns[-1] + 1))
     y0, y1 = (float(edge) * height / RASTER for edge in (rows[0], rows[-1] + 1))
     side = max(_LEAST, round(closer * max(x1 - x0, y1 - y0)))
-    if side > _SHARE * width or side > _SHARE * height:
+    across, down = min(side, width), min(side, height)
+    if across * down > _SHARE * width * height:
         return None
-    left = round(min(max(0.0, (x0 + x1 - side) / 2), width - side))
-    top = round(min(max(0.0, (y0 + y1 - side) / 2), height - side))
-    return left, top, left + side, top + side
+    left = round(min(max(0.0, (x0 + x1 - across) / 2), width - across))
+    top = round(min(max(0.0, (y0 + y1 - down) / 2), height - down))
+    return left, top, left + across, top + down
+
+
+def steadied(
+    logits: Float[Tensor, "side side"], expected: Float[Tensor, "side side"], config: TrackConfig
+) -> Float[Tensor, "side side"]:
+    """What was found, held back by the mask that was `expected` there, so that errors do not grow.
+
+    A share of the expected logits is mixed in; what lies too far from the expected mask, and pieces that do
+    not touch it, are taken away.
+    """
+    known = (expected > 0).cpu().numpy()
+    logits = logits.clamp(-_CLAMP, _CLAMP)
+    logits = logits + config.inertia * (expected.clamp(-_CLAMP, _CLAMP) - logits)
+    if not known.any():
+        return logits
+    found = (logits > 0).cpu().numpy()
+    allowed = found
+    if config.reach:
+        radius = max(1, round(config.reach * math.sqrt(np.count_nonzero(known))))
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+        allowed = found & (cv2.dilate(known.astype(np.uint8), disc) > 0)
+    _, pieces = cv2.connectedComponents(allowed.astype(np.uint8), connectivity=8)
+    kept = allowed & np.isin(pieces, pieces[known & allowed])
+    lost = torch.as_tensor(found & ~kept, device=logits.device)
+    return torch.where(lost, torch.full_like(logits, _LOST), logits)
 
 
 def _cells(window: Window, size: tuple[int, int]) -> Window:

@@ -20,6 +20,7 @@ from segma.tasks import track_follow, track_memory, track_steps
 from segma.tasks.preprocess import frame_to_model
 from segma.tasks.second_look import Window, usual_look
 from segma.tasks.segment import ImageSession
+from segma.tasks.track_config import TrackConfig
 from segma.tasks.track_plan import shot_at
 from segma.tasks.track_state import ABSENT_LOGIT, Close, EncodedFrame, FrameMemory, ObjectTrack, joined
 
@@ -91,6 +92,13 @@ def sight_of(session: VideoSession, before: FrameMemory | None, frame: int, othe
     whole = track_follow.moved(whole, _motion(session, frame, other) if config.flow else None)
     window = track_follow.window_around(whole, size, config.closer)
     return Sight(window, track_follow.of_raster(whole, window, size, logits.shape[-1]))
+
+
+def steadied(memory: FrameMemory, sight: Sight, config: TrackConfig) -> FrameMemory:
+    """A memory of what was looked at, held back by the mask that was expected."""
+    if sight.previous is not None and memory.is_present:
+        memory.low_res_logits = track_follow.steadied(memory.low_res_logits, sight.previous, config)
+    return memory
 
 
 def _motion(session: VideoSession, frame: int, other: int) -> Float[Tensor, "side side 2"] | None:

@@ -31,6 +31,7 @@ from segma.tasks.track_frame import (
     ensure_memories,
     placed,
     sight_of,
+    steadied,
 )
 from segma.tasks.track_plan import Stretch, shot_at
 from segma.tasks.track_state import EncodedFrame, FrameMemory, ObjectTrack, Path
@@ -213,7 +214,8 @@ class Propagation:
                 decoded, best = track_steps.tracked(session.model, seen, banks)
                 found = candidates(session.model, decoded, best, session.config)
                 for number, masks in zip(few, found, strict=True):
-                    options[number] = [placed(memory, window, size, side) for memory in masks]
+                    steady = [steadied(memory, sights[number], session.config) for memory in masks]
+                    options[number] = [placed(memory, window, size, side) for memory in steady]
         return [options[number] for number in range(len(rows))], views
 
     def _bank(self, row: Row, sight: Sight, frame: int, active: Sequence[ObjectTrack]) -> MemoryBank:

@@ -19,6 +19,7 @@ from segma.models.interfaces import InputSpec, MemorySpec
 from segma.prompts.types import FramePrompt
 from segma.tasks import track_follow
 from segma.tasks.track import VideoSession
+from segma.tasks.track_config import TrackConfig
 from segma.tasks.track_follow import RASTER, Motions
 from segma.tasks.track_memory_keeper import MemoryKeeper
 
@@ -85,7 +86,8 @@ def test_a_part_holds_its_object_and_lies_in_the_frame(x: int, y: int, w: int, h
         assert closer * max(w, h) > 0.6 * height
         return
     x0, y0, x1, y1 = window
-    assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height and x1 - x0 == y1 - y0
+    assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
+    assert x1 - x0 == y1 - y0 or y1 - y0 == height
     assert x0 <= x + 2 and y0 <= y + 2 and x1 >= min(width, x + w) - 2 and y1 >= min(height, y + h) - 2
 
 
@@ -113,6 +115,22 @@ def test_onto_the_raster_and_back(window: Any) -> None:
         outside = torch.ones(RASTER, RASTER, dtype=torch.bool)
         outside[y0:y1, x0:x1] = False
         assert (whole[0, 0][outside] == -10).all()
+
+
+def test_what_is_found_is_held_back_by_what_was_expected() -> None:
+    expected = torch.full((64, 64), -8.0)
+    expected[20:36, 20:36] = 8.0
+    found = torch.full((64, 64), -8.0)
+    found[20:36, 22:60] = 8.0  # it ran out to the right
+    found[50:60, 2:10] = 8.0  # and elsewhere
+    alone = track_follow.steadied(found, expected, TrackConfig(inertia=0.0, reach=0.0)) > 0
+    assert torch.equal(alone[:48], found[:48] > 0) and not alone[48:].any()
+    near = track_follow.steadied(found, expected, TrackConfig(inertia=0.0, reach=0.25)) > 0
+    assert near[28, 30:39].all() and not near[28, 42:].any()
+    held = track_follow.steadied(found, expected, TrackConfig(inertia=0.6, reach=0.0)) > 0
+    assert torch.equal(held, expected > 0)
+    gone = torch.full((64, 64), -8.0)
+    assert torch.equal(track_follow.steadied(found, gone, TrackConfig(inertia=0.0)), found)
 
 
 def _follower() -> Follower:
