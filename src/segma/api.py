@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,7 +27,7 @@ from segma.models.interfaces import Promptable, WithMemory
 from segma.prompts.types import PromptSet
 from segma.results import Prediction
 from segma.runtime import Precision, Runtime
-from segma.tasks.everything import EverythingConfig, segment_everything
+from segma.tasks.everything import EverythingConfig, segment_everything, usual_config
 from segma.tasks.second_look import usual_look
 from segma.tasks.segment import ImageSession
 from segma.tasks.track import VideoSession
@@ -153,11 +153,11 @@ class Model:
         cancel: threading.Event | None = None,
         **options: Any,  # the fields of EverythingConfig
     ) -> Prediction:
-        """All objects of an image. Options are the fields of `EverythingConfig`.
+        """All objects of an image. Options are the fields of `EverythingConfig`, else the model's usual ones.
 
         Raises InputError, MemoryLimitError, and Cancelled once `cancel` is set.
         """
-        settings = config or EverythingConfig(**options)
+        settings = config or replace(usual_config(self.network.input_spec), **options)
         picture = read_image(image, allow_network=allow_network)
         with self.lock:
             return segment_everything(

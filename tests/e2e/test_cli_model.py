@@ -36,12 +36,12 @@ def test_list_names_every_model_with_its_licence(segma: Segma) -> None:
     lines = done.out.splitlines()
     assert lines[0].split() == ["name", "system", "parameters", "size", "licence", "weights", "note"]
     assert [line.split()[0] for line in lines[1:]] == list(MODELS)
-    assert all("Apache-2.0" in line for line in lines[1:])
+    assert all(MODELS[line.split()[0]].licence in line for line in lines[1:])
 
 
 def test_list_says_what_is_installed(segma: Segma, cache: Path) -> None:
     before = {row["name"]: row["weights"] for row in segma("model", "list", "--json").objects}
-    assert before == {name: "made up" if name == "default" else "not fetched" for name in MODELS}
+    assert before == {name: "installed" if name == "default" else "not fetched" for name in MODELS}
     cache.mkdir()
     (cache / "sam_vit_b_01ec64.pth").write_bytes(b"x" * 4321)
     after = {row["name"]: row for row in segma("model", "list", "--json").objects}
@@ -52,7 +52,7 @@ def test_info_of_a_name(segma: Segma, cache: Path) -> None:
     [data] = segma("model", "info", "vit_b", "--json").objects
     assert (data["name"], data["licence"], data["weights"]) == ("sam_vit_b", "Apache-2.0", "not fetched")
     assert data["path"] == str(cache / "sam_vit_b_01ec64.pth")
-    assert "note          weights are made up" in segma("model", "info", "default").out
+    assert "note          small, trained by us" in segma("model", "info", "default").out
 
 
 def test_info_of_a_file(segma: Segma, toy: Path) -> None:

@@ -1,4 +1,4 @@
-"""The facade with the small made-up model: everything here is about plumbing, not about masks."""
+"""The facade with the model in the package: everything here is about plumbing, not about masks."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def picture() -> np.ndarray:
     return rng.integers(0, 256, (60, 80, 3), np.uint8)
 
 
-def test_the_default_says_that_its_weights_are_made_up(model: segma.Model) -> None:
+def test_the_default_says_what_it_is(model: segma.Model) -> None:
     assert model.name == "default"
-    assert "made up" in model.note
+    assert "card" in model.note
 
 
 def test_all_kinds_of_input_give_the_same_answer(
@@ -60,14 +60,15 @@ def test_everything_takes_the_official_options(model: segma.Model, picture: np.n
     found = model.everything(
         picture,
         points_per_side=3,
+        crop_n_layers=0,
         pred_iou_thresh=0.0,
         stability_score_thresh=0.0,
         on_progress=lambda done, total: seen.append((done, total)),
     )
     assert found.counts["points"] == 9
-    assert found.counts["candidates"] == 27
+    assert found.counts["candidates"] == 36, "four masks of each click, as one is a hedge"
     assert seen[-1] == (9, 9)
-    assert len(found) + found.counts["duplicate"] + found.counts["at_edge"] == 27
+    assert len(found) + found.counts["duplicate"] + found.counts["at_edge"] == 36
 
 
 def test_cancelling_stops_between_batches(model: segma.Model, picture: np.ndarray) -> None:

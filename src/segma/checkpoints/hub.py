@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from segma.checkpoints.download import DownloadConfig, Note, Progress, download
-from segma.errors import ModelError
 
 __all__ = ["DownloadConfig", "cache_folder", "download", "fetch", "is_offline"]
 
@@ -95,8 +94,6 @@ def _catalog_source(name: str) -> Path | tuple[str, str]:
             return url, f"{entry.name}: weights under {entry.licence}, from {url}"
         case EmbeddedFile(package=package, file_name=file_name):
             return Path(str(importlib.resources.files(package).joinpath(file_name)))
-        case _:
-            raise ModelError("model.download", f'"{entry.name}" has no weights to fetch.', entry.note)
 
 
 def _hub_notice(repo: str) -> str:

@@ -13,15 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from segma.checkpoints.detect import Detection, advice, build, config_module, identify, layout_module
-from segma.checkpoints.fill import made_up_state
 from segma.checkpoints.match import Misfit, compare, fit, shapes_of
 from segma.checkpoints.origin import file_hashes
 from segma.checkpoints.read import SUFFIXES, read_checkpoint
 from segma.checkpoints.save import LICENCE_KEY, ORIGIN_KEY
-from segma.models.catalog import ALIASES, MODELS, Entry, MadeUp, find_system, lookup
+from segma.models.catalog import ALIASES, MODELS, Entry, find_system, lookup
 from segma.runtime import Runtime
 
-MADE_UP = "made up"
 Progress = Callable[[int, int | None], object]
 """That of `checkpoints.download`, which is imported only where something is fetched."""
 _UNKNOWN_LICENCE = "unknown"
@@ -34,8 +32,7 @@ class LoadedModel:
     """A network ready for use, and where it comes from.
 
     `config` is the system's own dataclass; `variant` is None for sizes without a name; `files` are those
-    the weights were read from, empty when they are made up; `licence` is that of the weights, or
-    "unknown".
+    the weights were read from; `licence` is that of the weights, or "unknown".
     """
 
     module: nn.Module
@@ -49,8 +46,8 @@ class LoadedModel:
 
     @cached_property
     def weights_hash(self) -> str:
-        """sha256 of the file, hexadecimal, or "made up". Read when first asked for."""
-        return _hash_of(self.files) if self.files else MADE_UP
+        """sha256 of the file, hexadecimal. Read when first asked for."""
+        return _hash_of(self.files)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,8 +82,7 @@ def load(
     network stays on the CPU, in float32. Raises `ModelError` model.unknown, model.unreadable,
     model.pickle and those of `hub.fetch`, `MisfitError`, `InputError` input.not_found.
     """
-    source = _resolve(name_or_path, on_progress)
-    loaded = _from_rule(source) if isinstance(source, Entry) else _from_file(*source)
+    loaded = _from_file(*_resolve(name_or_path, on_progress))
     if runtime is not None:
         runtime.place(loaded.module)
     return loaded
@@ -117,8 +113,8 @@ def inspect(path: Path) -> CheckpointFacts:
     )
 
 
-def _resolve(name_or_path: str | Path, on_progress: Progress | None) -> Entry | tuple[Path, Entry | None]:
-    """The file and, if it was asked for by name, its catalog row; the row alone when weights are made up.
+def _resolve(name_or_path: str | Path, on_progress: Progress | None) -> tuple[Path, Entry | None]:
+    """The file and, if it was asked for by name, its catalog row.
 
     A catalog name goes before a folder of the same name; `./default` is the folder.
     """
@@ -131,8 +127,6 @@ def _resolve(name_or_path: str | Path, on_progress: Progress | None) -> Entry | 
     if looks_like_path or (not is_known and path.exists()):
         return path, None
     entry = lookup(text)
-    if isinstance(entry.weights, MadeUp):
-        return entry
     return _fetched(entry.name, on_progress), entry
 
 
@@ -141,27 +135,6 @@ def _fetched(name: str, on_progress: Progress | None) -> Path:
     from segma.checkpoints.hub import fetch
 
     return fetch(name, on_progress=on_progress)
-
-
-def _from_rule(entry: Entry) -> LoadedModel:
-    """A network whose weights follow from their names."""
-    system = find_system(entry.system)
-    config = config_module(system).VARIANTS[entry.variant]
-    module = _skeleton(
-        Detection(system=entry.system, variant=entry.variant, config=config, layout="official")
-    )
-    assert isinstance(entry.weights, MadeUp)
-    fit(module, made_up_state(shapes_of(module), adjusted=entry.weights.adjusted), entry.name)
-    return LoadedModel(
-        module=_ready(module),
-        config=config,
-        name=entry.name,
-        system=entry.system,
-        variant=entry.variant,
-        files=(),
-        licence=entry.licence,
-        note=entry.note,
-    )
 
 
 def _from_file(path: Path, entry: Entry | None) -> LoadedModel:

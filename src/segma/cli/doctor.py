@@ -137,8 +137,6 @@ def _default_model() -> Check:
         loaded = load("default")
     except SegmaError as error:
         return Check(name="default model", found="broken", ok=False, hint=str(error))
-    if not loaded.files:
-        return Check(name="default model", found="ok, but untrained", ok=True, hint=loaded.note)
     return Check(name="default model", found=f"ok (sha256 {loaded.weights_hash[:8]}..)", ok=True)
 
 

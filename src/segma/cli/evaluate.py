@@ -45,13 +45,15 @@ Modes = Annotated[
 ]
 MaxMasks = Annotated[int, typer.Option("--max-masks", metavar="N", min=1, help="Masks a picture that count.")]
 PointsPerSide = Annotated[
-    int, typer.Option("--points-per-side", metavar="N", min=1, max=1024, help="Clicks along one side.")
+    int | None, typer.Option("--points-per-side", metavar="N", min=1, max=1024, help="Clicks along one side.")
 ]
 MinIou = Annotated[
-    float, typer.Option("--pred-iou-thresh", metavar="X", help="Masks of lower predicted IoU are dropped.")
+    float | None,
+    typer.Option("--pred-iou-thresh", metavar="X", help="Masks of lower predicted IoU go."),
 ]
 MinStability = Annotated[
-    float, typer.Option("--stability-score-thresh", metavar="X", help="Masks of lower stability are dropped.")
+    float | None,
+    typer.Option("--stability-score-thresh", metavar="X", help="Masks of lower stability go."),
 ]
 
 
@@ -166,20 +168,22 @@ def everything(
     compute: Compute,
     console: Console,
     max_masks: MaxMasks = 100,
-    points_per_side: PointsPerSide = 32,
-    pred_iou_thresh: MinIou = 0.88,
-    stability_score_thresh: MinStability = 0.95,
+    points_per_side: PointsPerSide = None,
+    pred_iou_thresh: MinIou = None,
+    stability_score_thresh: MinStability = None,
 ) -> int:
     """The share of labelled objects that everything mode finds, with at most N masks a picture."""
     from segma.evaluation.protocols.everything import RecallConfig
     from segma.tasks.everything import EverythingConfig
 
-    making = EverythingConfig(
-        points_per_side=points_per_side,
-        pred_iou_thresh=pred_iou_thresh,
-        stability_score_thresh=stability_score_thresh,
-    )
-    config = RecallConfig(max_masks=max_masks, everything=making, seed=evaluating.seed)
+    given: dict[str, Any] = {
+        "points_per_side": points_per_side,
+        "pred_iou_thresh": pred_iou_thresh,
+        "stability_score_thresh": stability_score_thresh,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    EverythingConfig(**options)  # what makes no sense is told before a model is loaded
+    config = RecallConfig(max_masks=max_masks, options=options, seed=evaluating.seed)
     return _evaluate("everything", data, config, evaluating, compute, console)
 
 

@@ -22,69 +22,73 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grid:
-    """The options of the official script, under its names and with its defaults."""
+    """The options of the official script, under its names; without, those that go with the model.
+
+    For official weights these are the script's own defaults (`tasks.everything.EverythingConfig`).
+    """
 
     points_per_side: Annotated[
-        int,
+        int | None,
         typer.Option("--points-per-side", metavar="N", min=1, help="Clicks along one side of the picture."),
-    ] = 32
+    ] = None
     points_per_batch: Annotated[
-        int,
+        int | None,
         typer.Option("--points-per-batch", metavar="N", help="At most so many clicks are decoded together."),
-    ] = 64
+    ] = None
     pred_iou_thresh: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--pred-iou-thresh", metavar="X", help="Keep masks of predicted IoU above this; 0 keeps all."
         ),
-    ] = 0.88
+    ] = None
     stability_score_thresh: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--stability-score-thresh",
             metavar="X",
             help="Keep masks of at least this stability; 0 keeps all.",
         ),
-    ] = 0.95
+    ] = None
     stability_score_offset: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--stability-score-offset", metavar="X", help="Shift of the threshold to measure stability."
         ),
-    ] = 1.0
+    ] = None
     box_nms_thresh: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--box-nms-thresh", metavar="X", help="Box IoU above which the worse of two masks goes."
         ),
-    ] = 0.7
+    ] = None
     crop_n_layers: Annotated[
-        int, typer.Option("--crop-n-layers", metavar="N", help="Layers of crops; layer k has 2^k x 2^k.")
-    ] = 0
+        int | None,
+        typer.Option("--crop-n-layers", metavar="N", help="Layers of crops; layer k has 2^k x 2^k."),
+    ] = None
     crop_nms_thresh: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--crop-nms-thresh", metavar="X", help="Box IoU above which the mask of the larger crop goes."
         ),
-    ] = 0.7
+    ] = None
     crop_overlap_ratio: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--crop-overlap-ratio", metavar="X", help="Overlap of crops, as a share of the short side."
         ),
-    ] = 512 / 1500
+    ] = None
     crop_n_points_downscale_factor: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--crop-n-points-downscale-factor", metavar="N", help="Layer k has clicks per side / factor^k."
         ),
-    ] = 1
+    ] = None
     min_mask_region_area: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--min-mask-region-area", metavar="N", help="Smaller holes and islands, in pixels, are removed."
         ),
-    ] = 0
+    ] = None
 
 
 @app.command()
@@ -105,7 +109,8 @@ def everything(
     """
     from segma.tasks.everything import EverythingConfig
 
-    config = EverythingConfig(**asdict(grid))
+    options = {name: value for name, value in asdict(grid).items() if value is not None}
+    EverythingConfig(**options)  # what makes no sense is told before a model is loaded
     batch = batch_of(sources, allow_network=allow_network)
     places = saving.places(batch, "sa1b", json_only=console.json)
     models = LazyModel(compute, console)
@@ -114,7 +119,7 @@ def everything(
         from dataclasses import replace
 
         picture = item.read()
-        prediction = models.get().everything(picture, config=config, on_progress=on_progress)
+        prediction = models.get().everything(picture, on_progress=on_progress, **options)
         prediction = replace(prediction, source=item.file_name)
         if place is not None:
             place.write(prediction)

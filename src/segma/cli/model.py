@@ -75,7 +75,7 @@ def info(name_or_file: NameOrFile, console: Console) -> int:
         entry = lookup(name_or_file)
         data = _row(entry)
         file = weights_file(entry)
-    if file is not None and (file.exists() or not data):
+    if file.exists() or not data:
         data |= _facts(file)
     console.result("\n".join(f"{key:<13} {_shown(value)}" for key, value in data.items()), data)
     return DONE
@@ -139,8 +139,8 @@ def export(
     return _convert(name_or_file, output, layout, console, overwrite=overwrite)
 
 
-def weights_file(entry: Entry) -> Path | None:
-    """Where the weights of a model are, or would be once fetched; None for those that have none."""
+def weights_file(entry: Entry) -> Path:
+    """Where the weights of a model are, or would be once fetched."""
     from segma.checkpoints.hub import cache_folder, fetch
 
     match entry.weights:
@@ -148,8 +148,6 @@ def weights_file(entry: Entry) -> Path | None:
             return cache_folder() / file_name
         case EmbeddedFile():
             return fetch(entry.name)
-        case _:
-            return None
 
 
 def _is_name(text: str) -> bool:
@@ -163,19 +161,16 @@ def _is_name(text: str) -> bool:
 def _row(entry: Entry) -> dict[str, Any]:  # JSON
     """What the catalog says of a model. The size is that of the file, or, before it is here, of float32."""
     file = weights_file(entry)
-    is_here = file is not None and file.is_file()
-    weights = "installed" if is_here else "not fetched"
+    is_here = file.is_file()
     return {
         "name": entry.name,
         "system": entry.system,
         "tasks": list(entry.tasks),
         "parameters": entry.parameters,
         "licence": entry.licence,
-        "size_bytes": file.stat().st_size
-        if file is not None and is_here
-        else entry.parameters * _FLOAT_BYTES,
-        "weights": "made up" if file is None else weights,
-        "path": None if file is None else str(file),
+        "size_bytes": file.stat().st_size if is_here else entry.parameters * _FLOAT_BYTES,
+        "weights": "installed" if is_here else "not fetched",
+        "path": str(file),
         "address": entry.weights.url if isinstance(entry.weights, OfficialFile) else None,
         "note": entry.note,
     }

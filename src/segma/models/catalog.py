@@ -44,17 +44,7 @@ class EmbeddedFile:
     file_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class MadeUp:
-    """No trained weights: every tensor is filled by a fixed rule from its name.
-
-    `adjusted` are (beginning of a name, factor, offset), for networks that would answer nothing otherwise.
-    """
-
-    adjusted: tuple[tuple[str, float, float], ...] = ()
-
-
-Weights = OfficialFile | EmbeddedFile | MadeUp
+Weights = OfficialFile | EmbeddedFile
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,27 +94,16 @@ def _sam(name: str, file_name: str, hub_repo: str, parameters: int, note: str) -
     )  # fmt: skip
 
 
-# With plain made-up values, prompts would have hardly any effect and every object would count as absent.
-_LIVELY = (
-    ("sam_mask_decoder.iou_token.", 16.0, 0.0),
-    ("sam_mask_decoder.mask_tokens.", 16.0, 0.0),
-    ("sam_mask_decoder.obj_score_token.", 16.0, 0.0),
-    ("sam_prompt_encoder.point_embeddings.", 16.0, 0.0),
-    ("sam_prompt_encoder.not_a_point_embed.", 16.0, 0.0),
-    ("sam_prompt_encoder.no_mask_embed.", 16.0, 0.0),
-    ("sam_mask_decoder.pred_obj_score_head.layers.2.bias", 1.0, 2.0),
-)
-
 _ROWS = (
     Entry(
         name="default",
         system="sam2",
-        variant="sam2.1_demo",
+        variant="sam2.1_conv_small",
         tasks=("segment", "everything", "track"),
-        licence="Apache-2.0",
-        weights=MadeUp(adjusted=_LIVELY),
-        parameters=3_370_338,
-        note="weights are made up, its masks mean nothing; choose sam2.1_hiera_t for real masks",
+        licence="LicenseRef-research-only",
+        weights=EmbeddedFile(package="segma.checkpoints.embedded", file_name="default.safetensors"),
+        parameters=7_215_288,
+        note="small, trained by us, in the package; see its card (docs/reference/default-model.md)",
     ),
     _sam("sam_vit_b", "sam_vit_b_01ec64.pth", "facebook/sam-vit-base", 93_735_472, "smallest official SAM"),
     _sam("sam_vit_l", "sam_vit_l_0b3195.pth", "facebook/sam-vit-large", 312_342_832, "close to sam_vit_h"),

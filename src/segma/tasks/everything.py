@@ -22,11 +22,12 @@ from segma.geometry.boxes import nms
 from segma.geometry.grids import CropBox, crop_boxes, layer_grids
 from segma.masks.components import remove_small_regions
 from segma.masks.mask import Mask
-from segma.models.interfaces import Promptable
+from segma.models.interfaces import InputSpec, Promptable
 from segma.prompts.types import Points, PromptSet
 from segma.results import MaskRecord, Prediction
 from segma.runtime import Runtime, memory_errors
 from segma.tasks import postprocess
+from segma.tasks.choice import first_candidate
 from segma.tasks.preprocess import pack_prompts
 from segma.tasks.segment import EncodedImage, decode, encode
 
@@ -91,6 +92,22 @@ class EverythingConfig:
         return layer_grids(self.points_per_side, self.crop_n_layers, self.crop_n_points_downscale_factor)
 
 
+def usual_config(spec: InputSpec) -> EverythingConfig:
+    """The options that go with a model: the official ones, but for our small models.
+
+    Those see small things at parts of the picture only, and guess qualities more carefully: the thresholds
+    are those at which most labelled objects were found in a hundred masks (`segma eval everything`).
+    """
+    if not spec.looks_twice:
+        return EverythingConfig()
+    return EverythingConfig(
+        points_per_side=12,
+        pred_iou_thresh=0.33,
+        stability_score_thresh=0.0,
+        crop_n_layers=1,
+    )
+
+
 @dataclass(slots=True)
 class _Candidates:
     """Masks of one crop that passed the filters, not yet at image size. Columns of one length."""
@@ -112,11 +129,14 @@ def segment_everything(
     on_progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Prediction:
-    """All masks of an image. `counts` of the result say how many candidates each filter removed.
+    """All masks of an image, by `usual_config` without another.
 
-    `on_progress(clicks done, clicks in all)`. Raises Cancelled when `cancel` is set, MemoryLimitError.
+    `counts` of the result say how many candidates each filter removed. `on_progress(clicks done, clicks in
+    all)`. Raises Cancelled when `cancel` is set, MemoryLimitError.
     """
-    run = _Run(model, image, config or EverythingConfig(), runtime or Runtime(), on_progress, cancel)
+    run = _Run(
+        model, image, config or usual_config(model.input_spec), runtime or Runtime(), on_progress, cancel
+    )
     start = time.perf_counter()
     with memory_errors(), torch.inference_mode():
         records = run.records()
@@ -158,11 +178,16 @@ class _Run:
         for crop, layer in boxes:
             records += self._of_crop(crop, grids[layer], total)
         if len(boxes) > 1:
-            areas = [_area(record) for record in records]
-            records = self._suppress(records, [1 / area for area in areas], config.crop_nms_thresh)
+            records = self._suppress(
+                records, [self._merit(record) for record in records], config.crop_nms_thresh
+            )
         if config.min_mask_region_area > 0:
             records = self._clean(records)
         return records
+
+    def _merit(self, record: MaskRecord) -> float:
+        """Which of two crops' masks stays: that of the smaller crop; of a hedging model the better one."""
+        return record.predicted_iou if self.model.input_spec.hedges else 1 / _area(record)
 
     def _of_crop(self, crop: CropBox, grid: Float[ndarray, "points 2"], total: int) -> list[MaskRecord]:
         """The masks of one crop, duplicates removed, in the image's frame."""
@@ -209,14 +234,15 @@ class _Run:
         device = self.runtime.torch_device
         tensors = pack_prompts(prompts, encoded.transform, self.model.input_spec, device)
         decoded = decode(self.model, encoded, tensors)
-        predicted_iou = decoded.predicted_iou[:, 1:].float()  # the ambiguous set
+        first = first_candidate(self.model.input_spec)
+        predicted_iou = decoded.predicted_iou[:, first:].float()  # the ambiguous set
         self.counts["candidates"] += predicted_iou.numel()
         good = predicted_iou > (config.pred_iou_thresh if config.pred_iou_thresh > 0 else -torch.inf)
         rows, columns = good.nonzero(as_tuple=True)
         self.counts["low_iou"] += predicted_iou.numel() - len(rows)
         if not len(rows):
             return
-        drawn = self.model.render_masks(decoded, rows, columns + 1).cpu().numpy()
+        drawn = self.model.render_masks(decoded, rows, columns + first).cpu().numpy()
         quality = predicted_iou[rows, columns].cpu().numpy()
         for row, low_res_logits, iou in zip(map(int, rows), drawn, quality, strict=True):
             logits = postprocess.to_image_size(low_res_logits, encoded.transform)

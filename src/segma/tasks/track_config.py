@@ -93,7 +93,8 @@ class TrackConfig:
         limits: dict[str, tuple[float, float]] = {
             "stride": (1, 1000), "pool": (1, 16), "window": (16, 4096), "hypotheses": (1, 8),
             "motion_weight": (0, 1), "closer": (0, 100), "inertia": (0, 1), "reach": (0, 100),
-            "redetect_after": (1, 1 << 20), "min_predicted_iou": (0, 1), "min_motion": (0, 1), "min_appearance": (-1, 1), "fill_hole_area": (0, 1 << 20),
+            "redetect_after": (1, 1 << 20), "min_predicted_iou": (0, 1), "min_motion": (0, 1),
+            "min_appearance": (-1, 1), "fill_hole_area": (0, 1 << 20),
             "same_frames": (1, 1 << 20), "same_iou": (0, 1), "cached_frames": (1, 64),
             "state_seconds": (0, 1e9),
         }  # fmt: skip

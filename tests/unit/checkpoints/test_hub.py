@@ -14,7 +14,7 @@ import pytest
 from segma.checkpoints.hub import cache_folder, fetch, is_offline
 from segma.errors import Cancelled, ModelError, StoreError
 from segma.models import catalog
-from segma.models.catalog import EmbeddedFile, Entry, MadeUp, OfficialFile, Weights
+from segma.models.catalog import EmbeddedFile, Entry, OfficialFile, Weights
 
 if TYPE_CHECKING:
     from tests.unit.checkpoints.conftest import FileServer
@@ -202,16 +202,10 @@ def test_weights_in_a_package_need_no_download(monkeypatch: pytest.MonkeyPatch, 
     assert fetch("toy", cache=tmp_path, offline=True) == Path(catalog.__file__)
 
 
-def test_unknown_names_and_models_without_weights_are_errors(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_unknown_names_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="Nearest: sam_vit_b") as caught:
         fetch("sam_vit_bb", cache=tmp_path)
     assert caught.value.code == "model.unknown"
-    use_row(monkeypatch, MadeUp())
-    with pytest.raises(ModelError, match='"toy" has no weights to fetch') as caught:
-        fetch("toy", cache=tmp_path)
-    assert caught.value.code == "model.download"
 
 
 @pytest.mark.parametrize("name", ["hf:sam", "hf:a/..", "hf:../b", "hf:a/b/../../c", "hf:a//b", "hf:a/b/.x"])

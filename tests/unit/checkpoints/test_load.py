@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from segma.checkpoints import load as loading
-from segma.checkpoints.fill import made_up
-from segma.checkpoints.load import MADE_UP, inspect, load
+from segma.checkpoints.load import inspect, load
 from segma.checkpoints.save import save
 from segma.errors import InputError, MisfitError, ModelError
 from segma.models.catalog import MODELS, EmbeddedFile, Entry
@@ -20,6 +19,7 @@ from segma.models.sam.config import SamConfig
 from segma.models.sam.model import Sam
 from segma.models.sam2.config import VARIANTS
 from segma.runtime import Runtime
+from segma.training.records import embedded_folder, read_record
 
 
 @pytest.fixture
@@ -27,15 +27,20 @@ def toy_file(toy_model: Sam, toy_config: SamConfig, tmp_path: Path) -> Path:
     return save(toy_model, toy_config, tmp_path / "toy.safetensors", origin="a test", licence="CC0-1.0")
 
 
-def test_the_default_is_made_up_and_says_so() -> None:
+def test_the_default_is_in_the_package_with_its_record() -> None:
     loaded = load("default")
-    assert loaded.weights_hash == MADE_UP
-    assert loaded.files == () and "made up" in loaded.note
-    assert loaded.config == VARIANTS["sam2.1_demo"] and loaded.variant == "sam2.1_demo"
-    name = "image_encoder.neck.convs.0.conv.weight"
-    assert torch.equal(loaded.module.get_parameter(name), made_up(name, (128, 256, 1, 1)))
-    token = "sam_mask_decoder.iou_token.weight"
-    assert torch.equal(loaded.module.get_parameter(token), 16 * made_up(token, (1, 128)))
+    assert loaded.config == VARIANTS["sam2.1_conv_small"] and loaded.variant == "sam2.1_conv_small"
+    assert loaded.files == (embedded_folder() / "default.safetensors",)
+    record = read_record(embedded_folder() / "default.json")
+    assert loaded.weights_hash == record.sha256
+    assert loaded.licence == MODELS["default"].licence
+    assert all(bool(value.isfinite().all()) for value in loaded.module.state_dict().values())
+
+
+def test_the_default_is_small() -> None:
+    assert (embedded_folder() / "default.safetensors").stat().st_size <= 14 * 2**20
+    module = load("default").module
+    assert sum(each.numel() for each in module.parameters()) == MODELS["default"].parameters
 
 
 def test_a_loaded_network_is_for_use_and_not_for_training() -> None:
@@ -124,7 +129,7 @@ def weights_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_weights_that_a_package_brings_are_loaded_by_name(
     weights_package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_row(monkeypatch, installed("sam2.1_demo", "demo.safetensors"))
+    put_row(monkeypatch, installed("sam2.1_conv_small", "demo.safetensors"))
     loaded = load("trained_demo")
     assert (loaded.name, loaded.licence, loaded.note) == ("trained_demo", "CC0-1.0", "for a test")
     assert loaded.files == (weights_package / "demo.safetensors",)
@@ -134,7 +139,7 @@ def test_a_name_whose_file_is_another_variant_is_refused_with_advice(
     weights_package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_row(monkeypatch, installed("sam2.1_hiera_tiny", "demo.safetensors"))
-    with pytest.raises(MisfitError, match=r"it looks like sam2\.1_demo, try --model sam2\.1_demo"):
+    with pytest.raises(MisfitError, match=r"it looks like sam2\.1_conv_small"):
         load("trained_demo")
 
 
@@ -160,7 +165,7 @@ def test_names_and_paths_are_told_apart(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "default").mkdir()
     shutil.copy(toy_file, tmp_path / "weights")
-    assert load("default").weights_hash == MADE_UP
+    assert load("default").files == (embedded_folder() / "default.safetensors",)
     assert load("weights").name == "weights"
     with pytest.raises(ModelError, match="holds no weight file"):
         load("./default")

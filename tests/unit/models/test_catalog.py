@@ -86,11 +86,12 @@ def install_plugin(folder: Path, name: str, code: str) -> None:
 
 
 PLUGIN = """
-from segma.models.catalog import Entry, MadeUp, System
+from segma.models.catalog import EmbeddedFile, Entry, System
+OURS = EmbeddedFile(package="tiny", file_name="tiny.safetensors")
 ROWS = [
-    Entry(name="tiny_net", system="tiny", variant="v1", tasks=("segment",), licence="MIT", weights=MadeUp(),
+    Entry(name="tiny_net", system="tiny", variant="v1", tasks=("segment",), licence="MIT", weights=OURS,
           parameters=1),
-    Entry(name="default", system="tiny", variant="v1", tasks=(), licence="X", weights=MadeUp(), parameters=1),
+    Entry(name="default", system="tiny", variant="v1", tasks=(), licence="X", weights=OURS, parameters=1),
     System(name="tiny", config_module="a", model_module="b", model_class="C", layout_module="d"),
 ]
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 from numpy import ndarray
 
 from segma.errors import Cancelled, InputError
+from segma.models.interfaces import InputSpec
 from segma.results import Prediction
 from segma.runtime import Runtime
-from segma.tasks.everything import EverythingConfig, segment_everything
+from segma.tasks.everything import EverythingConfig, segment_everything, usual_config
 
 CPU = Runtime(device="cpu", precision="fp32")
 # Without filters every click gives three records.
@@ -251,3 +253,10 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any], said: s
     with pytest.raises(InputError, match=said) as caught:
         EverythingConfig(**options)
     assert caught.value.code == "input.value"
+
+
+def test_small_models_bring_their_own_options_and_official_ones_the_official() -> None:
+    official = InputSpec(size=1024, mask_size=256, fit="pad")
+    assert usual_config(official) == EverythingConfig()
+    ours = usual_config(replace(official, looks_twice=True, hedges=True))
+    assert ours.crop_n_layers == 1 and ours.pred_iou_thresh < EverythingConfig().pred_iou_thresh

@@ -10,7 +10,8 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from segma.errors import InputError
 from segma.evaluation.protocols.asking import Asked, OnProgress, each_object
@@ -20,7 +21,7 @@ from segma.models.interfaces import Promptable
 from segma.results import MaskRecord
 from segma.runtime import Runtime
 from segma.samples import ImageSample
-from segma.tasks.everything import EverythingConfig, segment_everything
+from segma.tasks.everything import EverythingConfig, segment_everything, usual_config
 
 COLUMNS = (
     Column(measure="recall50", heading="recall 0.5", interval=True),
@@ -32,10 +33,11 @@ COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecallConfig:
-    """At most `max_masks` a picture count; `everything` is how they are made."""
+    """At most `max_masks` a picture count; `options` are changes to how the model usually makes them."""
 
     max_masks: int = 100
-    everything: EverythingConfig = field(default_factory=EverythingConfig)
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Fields of `EverythingConfig`."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -62,13 +64,14 @@ def run(
 ) -> Report:
     """Every object of every picture. `on_progress(objects done, objects in all)`. Raises MemoryLimitError."""
     config, runtime = config or RecallConfig(), runtime or Runtime()
+    making = replace(usual_config(network.input_spec), **config.options)
     rows: list[Row] = []
     skipped: list[str] = []
     found = _Found()
     for asked in each_object(network, samples, runtime, skipped, on_progress):
         if asked.name != found.name:
             start = time.perf_counter()
-            prediction = segment_everything(network, asked.session.image, config.everything, runtime=runtime)
+            prediction = segment_everything(network, asked.session.image, making, runtime=runtime)
             found.name, found.masks = asked.name, _ranked(prediction.records)[: config.max_masks]
             found.seconds.append(time.perf_counter() - start)
         rows.append(_row(asked, found.masks))
@@ -80,7 +83,7 @@ def run(
         settings={
             "max_masks": config.max_masks,
             "seed": config.seed,
-            "everything": _plain(config.everything),
+            "everything": _plain(making),
         },
         skipped=tuple(skipped),
         seconds={"picture": statistics.median(found.seconds)} if found.seconds else {},

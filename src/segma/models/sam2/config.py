@@ -188,21 +188,6 @@ VARIANTS: Mapping[str, Sam2Config] = MappingProxyType(
         for size, config in _HIERA.items()
     }
     | {
-        "sam2.1_demo": Sam2Config(
-            stage_depths=(1, 2, 3, 1),
-            stage_widths=(32, 64, 128, 256),
-            stage_heads=(1, 1, 2, 4),
-            stage_mlp_dims=(128, 256, 512, 1024),
-            windows=(8, 4, 8, 4),
-            global_blocks=(4,),
-            image_size=512,
-            dim=128,
-            memory_dim=32,
-            memory_layers=2,
-            memory_mlp_dim=512,
-            fuser_dim=512,
-            decoder_mlp_dim=512,
-        ),
         "sam2.1_conv_small": Sam2Config(
             trunk="conv",
             stage_depths=(1, 2, 4, 2),

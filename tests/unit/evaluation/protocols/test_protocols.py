@@ -30,7 +30,6 @@ from segma.masks.mask import Mask
 from segma.models.interfaces import WithMemory
 from segma.runtime import Runtime
 from segma.samples import ImageSample, PictureFile, VideoSample
-from segma.tasks.everything import EverythingConfig
 
 CPU = Runtime(device="cpu", precision="fp32")
 PHOTOS = {
@@ -91,7 +90,7 @@ def test_every_protocol_measures_every_object(name: str, bench: Path) -> None:
     if name == "clicks":
         config = replace(config, clicks=5)
     if name == "everything":
-        config = replace(config, everything=EverythingConfig(points_per_side=4, pred_iou_thresh=0.1))
+        config = replace(config, options={"points_per_side": 4, "pred_iou_thresh": 0.1})
     report: Report = module.run(
         network, samples, config, runtime=CPU, on_progress=lambda *at: seen.append(at)
     )
@@ -228,12 +227,11 @@ def test_a_clip_with_a_broken_frame_counts_in_no_mode(bench: Path) -> None:
 
 
 def test_everything_counts_the_best_masks_only(bench: Path) -> None:
-    making = EverythingConfig(
-        points_per_side=8, pred_iou_thresh=0.0, stability_score_thresh=0.0, box_nms_thresh=1.0
-    )
+    no_filter = {"pred_iou_thresh": 0.0, "stability_score_thresh": 0.0, "box_nms_thresh": 1.0}
+    making = {"points_per_side": 8, **no_filter}
 
     def measured(count: int) -> Report:
-        config = everything.RecallConfig(max_masks=count, everything=making)
+        config = everything.RecallConfig(max_masks=count, options=making)
         return everything.run(Painter(), images(bench)[:1], config, runtime=CPU)
 
     few, many = measured(1), measured(1000)
