@@ -240,12 +240,12 @@ def test_video_files_are_another_verb(segma: Segma, tmp_path: Path) -> None:
     assert "clip.mp4 is a video. Of a video: segma track" in done.err
 
 
-def test_the_default_model_says_that_it_is_untrained(
+def test_the_default_model_says_where_its_card_is(
     start: Callable[..., Any], photo: Path, tmp_path: Path
 ) -> None:
     process = start("segment", photo, *POINT, "-o", tmp_path / "mask.png", "--threads", 1)
     out, err = (stream.decode() for stream in process.communicate(timeout=60))
     assert process.returncode == 0, err
     assert out.startswith(f"{photo}  1 mask  predicted IoU ")
-    assert err.count("made up") == 1
+    assert err.count("see its card") == 1
     assert (tmp_path / "mask.png").is_file()
