@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy import ndarray
@@ -75,6 +75,32 @@ def tracked(video: VideoSession, at: tuple[float, float] = (12, 28), **where: An
     video.say("a", 0, click(*at))
     list(video.run(**where))
     return kept(video)
+
+
+def unbroken_and_resumed(
+    prepared: Callable[..., VideoSession], stop: int
+) -> tuple[VideoSession, VideoSession]:
+    """Two objects of `busy` or its like followed in one go, and from what was kept after frame `stop`.
+
+    Their records are the same. `prepared(**options)` makes the sessions.
+    """
+
+    def asked(**options: Any) -> VideoSession:
+        video = prepared(**options)
+        video.say("a", 0, click(12, 28))
+        video.say("b", 0, click(108, 28))
+        return video
+
+    whole = asked()
+    list(whole.run())
+    broken, keeper = asked(keeper=MemoryKeeper(), state_seconds=0.0), MemoryKeeper()
+    for frame in broken.run():
+        if frame.index == stop:
+            keeper = cast(MemoryKeeper, broken.keeper).reopened()
+    again = prepared(keeper=keeper)
+    list(again.resume())
+    assert everything(again) == everything(whole)
+    return whole, again
 
 
 def left(record: TrackRecord) -> float:

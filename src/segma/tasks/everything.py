@@ -95,8 +95,8 @@ class EverythingConfig:
 def usual_config(spec: InputSpec) -> EverythingConfig:
     """The options that go with a model: the official ones, but for our small models.
 
-    Those see small things at parts of the picture only, and guess qualities more carefully: the thresholds
-    are those at which most labelled objects were found in a hundred masks (`segma eval everything`).
+    Those see small things at parts of the picture only, and guess qualities more carefully: the threshold
+    leaves about a hundred masks of a photo, and the stability of their masks tells nothing (research/LOG.md).
     """
     if not spec.looks_twice:
         return EverythingConfig()

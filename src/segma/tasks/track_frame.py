@@ -43,7 +43,7 @@ def encoded(
             given.pixels[y0:y1, x0:x1], session.model.input_spec, session.runtime.torch_device
         )
         features = session.model.encode_frame(pixels)
-        return EncodedFrame(index=index, features=features, transform=transform, window=window)
+        return EncodedFrame(index=index, features=features, transform=transform)
 
     return encode() if window else session.features.get(index, encode)
 

@@ -173,7 +173,6 @@ class EncodedFrame:
     index: int
     features: ImageFeatures
     transform: Transform
-    window: Window | None = None
 
 
 @dataclass(slots=True)

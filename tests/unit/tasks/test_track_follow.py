@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy import ndarray
 from stubs.follower import SIDE, Follower
-from stubs.scenes import click, everything, scene, session, stand, tracked, walk
+from stubs.scenes import scene, session, stand, tracked, unbroken_and_resumed, walk
 
 from segma.masks.mask import Mask
 from segma.models.interfaces import InputSpec, MemorySpec
@@ -21,7 +21,6 @@ from segma.tasks import track_follow
 from segma.tasks.track import VideoSession
 from segma.tasks.track_config import TrackConfig
 from segma.tasks.track_follow import RASTER, Motions
-from segma.tasks.track_memory_keeper import MemoryKeeper
 
 
 def _texture(side: int = 200) -> ndarray:
@@ -180,18 +179,6 @@ def test_a_mask_that_is_given_is_remembered_closely() -> None:
 @pytest.mark.parametrize("stop", [3, 9])
 def test_a_run_that_is_resumed_looks_where_it_would_have(stop: int) -> None:
     def prepared(**more: Any) -> VideoSession:
-        video = session(scene(14, walk, stand), _follower(), closer=2.2, **more)
-        video.say("a", 0, click(12, 28))
-        video.say("b", 0, click(108, 28))
-        return video
+        return session(scene(14, walk, stand), _follower(), closer=2.2, **more)
 
-    whole = prepared()
-    list(whole.run())
-    broken = prepared(keeper=MemoryKeeper(), state_seconds=0.0)
-    keeper = MemoryKeeper()
-    for frame in broken.run():
-        if frame.index == stop:
-            keeper = broken.keeper.reopened()  # type: ignore[attr-defined]
-    again = session(scene(14, walk, stand), _follower(), keeper=keeper, closer=2.2)
-    list(again.resume())
-    assert everything(again) == everything(whole)
+    unbroken_and_resumed(prepared, stop)

@@ -9,14 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy import ndarray
 from stubs.chooser import Chooser
-from stubs.scenes import Place, click, everything, scene, session, walk
+from stubs.scenes import Place, click, everything, scene, session, unbroken_and_resumed, walk
 
 from segma.errors import InputError, PromptError
 from segma.results import TrackRecord
 from segma.runtime import Runtime
 from segma.tasks.track import VideoSession
 from segma.tasks.track_config import TrackConfig
-from segma.tasks.track_memory_keeper import MemoryKeeper
 from segma.tasks.track_motion import Box
 
 
@@ -74,21 +73,9 @@ STOPS += [(name, 18) for name, options in OPTIONS.items() if options.get("cuts",
 )
 def test_a_resumed_run_equals_an_unbroken_one(options: dict[str, Any], stop: int) -> None:
     def prepared(**more: Any) -> VideoSession:
-        video = session(busy(), Chooser(quality=uneven), cuts_at=(16,), **options, **more)
-        video.say("a", 0, click(12, 28))
-        video.say("b", 0, click(108, 28))
-        return video
+        return session(busy(), Chooser(quality=uneven), cuts_at=(16,), **options, **more)
 
-    whole = prepared()
-    list(whole.run())
-    broken = prepared(keeper=MemoryKeeper(), state_seconds=0.0)
-    keeper = MemoryKeeper()
-    for frame in broken.run():
-        if frame.index == stop:
-            keeper = broken.keeper.reopened()  # type: ignore[attr-defined]
-    again = session(busy(), Chooser(quality=uneven), cuts_at=(16,), keeper=keeper, **options)
-    list(again.resume())
-    assert everything(again) == everything(whole)
+    whole, again = unbroken_and_resumed(prepared, stop)
     for name in whole.names:
         one, other = whole.track(name), again.track(name)
         assert one.directions == other.directions and one.at == other.at
