@@ -53,6 +53,7 @@ def learn_choice(
     runtime: Runtime,
     seed: int = 0,
     on_progress: Callable[[int], None] | None = None,
+    mix: Sequence[str] = (),
 ) -> dict[str, float]:
     """Fit the model's judge of views on so many clicks, and say what its choice is worth on them, in percent.
 
@@ -64,7 +65,7 @@ def learn_choice(
         return {}
     was_training = model.training
     model.eval()
-    found = gather(model, samples, count, runtime, seed, on_progress)
+    found = gather(model, samples, count, runtime, seed, on_progress, mix)
     numbers = np.arange(len(found.iou))
     kept, rest = (Clicks(found.features[w], found.iou[w]) for w in (numbers % 5 == 0, numbers % 5 > 0))
     told: dict[str, float] = {}
@@ -89,10 +90,11 @@ def gather(
     runtime: Runtime,
     seed: int = 0,
     on_progress: Callable[[int], None] | None = None,
+    mix: Sequence[str] = (),
 ) -> Clicks:
     """Click on about `count` objects of pictures drawn as in training, and look at what is found."""
     assert model.config.views
-    pool, random = Pool.of(samples), np.random.default_rng((seed, 0xC11C))
+    pool, random = Pool.of(samples, mix), np.random.default_rng((seed, 0xC11C))
     features: list[ndarray] = []
     ious: list[ndarray] = []
     for _ in range(_TRIES * count):

@@ -107,8 +107,10 @@ class LossConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimConfig:
-    """AdamW, a warm-up and a cosine."""
+    """The optimizer, a warm-up and a cosine."""
 
+    kind: str = "muon"
+    """One of `optim.KINDS`."""
     lr: float = 1e-3
     final_lr: float = 1e-5
     warmup: int = 150
@@ -137,6 +139,8 @@ class TrainConfig:
     """Folders with data, in any layout of `datasets.catalog`."""
     part: str = "train"
     """Which part of data with a split is trained on."""
+    mix: tuple[str, ...] = ()
+    """How often sources are drawn: `coco=3` draws from coco three times as often as by its size."""
     batch: int = 8
     steps: int = 5000
     minutes: float = 0.0

@@ -151,7 +151,7 @@ class Team:
         if self.size == 1:
             return dict(state)
         with self.explained():
-            return {name: _whole(value) for name, value in state.items()}
+            return {name: whole(value) for name, value in state.items()}
 
     def trainee(self, module: nn.Module, step: Step, kind: str = "ddp", *, blocks: bool = False) -> Trainee:
         """A module ready to be trained by the whole team, with the weights that process 0 has.
@@ -288,7 +288,7 @@ class Trainee:
 
     def _like(self, value: Tensor, other: Tensor) -> Tensor:
         """A whole tensor, in parts where the other one is."""
-        return _parts_like(value, other) if self.kind == "fsdp" else value
+        return parts_like(value, other) if self.kind == "fsdp" else value
 
     def _forget_zeros(self) -> None:
         """No gradient where no process has one, so that the optimizer passes over it as without a team."""
@@ -300,18 +300,20 @@ class Trainee:
                 weight.grad = None
 
 
-def _whole(value: Any) -> Any:  # a tensor, a state dict, or anything else
+def whole(value: Any) -> Any:  # a tensor, a state dict, or anything else
+    """What is kept in parts by the processes of a team, in one; anything else as it is."""
     from torch.distributed.tensor import DTensor
 
     if isinstance(value, DTensor):
         return value.full_tensor()
     if isinstance(value, dict):  # by name, or by an optimizer's numbers
         state = cast(dict[str | int, Any], value)
-        return {name: _whole(each) for name, each in state.items()}
+        return {name: whole(each) for name, each in state.items()}
     return value
 
 
-def _parts_like(value: Tensor, other: Tensor) -> Tensor:
+def parts_like(value: Tensor, other: Tensor) -> Tensor:
+    """A whole tensor in parts, where the other one is kept so."""
     from torch.distributed.tensor import DTensor, distribute_tensor
 
     if isinstance(other, DTensor):

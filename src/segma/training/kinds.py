@@ -51,11 +51,11 @@ def batches_of(samples: Samples, config: TrainConfig, team: Team | None = None) 
     """
     if not 0 <= config.video_share <= 1:
         raise InputError("input.value", f"video_share is {config.video_share}, expected 0 to 1.")
-    if config.video_share < 1 and not samples.pictures:
+    pool = Pool.of(samples.pictures, config.mix)
+    if config.video_share < 1 and not pool:
         raise InputError("input.not_found", "There are no pictures with masks to train on.")
-    if not samples.pictures and not samples.clips:
+    if not pool and not samples.clips:
         raise InputError("input.not_found", "There are no clips with masks to train on.")
-    pool = Pool.of(samples.pictures)
 
     team = team or Team.alone()
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -45,7 +44,7 @@ _Batch = TypeVar("_Batch")
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Samples by source, each source with the chance of the square root of its size.
+    """Samples by source, each source with the chance of the square root of its size, or a multiple of it.
 
     `names` are the numbers of what objects are called, where training asks for names.
     """
@@ -55,15 +54,15 @@ class Pool:
     names: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @classmethod
-    def of(cls, samples: Sequence[ImageSample]) -> Pool:
-        """The pool of samples that have objects and pixels."""
-        found: dict[str, list[ImageSample]] = defaultdict(list)
+    def of(cls, samples: Sequence[ImageSample], mix: Sequence[str] = ()) -> Pool:
+        """The pool of samples that have objects and pixels. Raises InputError as `shares_of` does."""
+        shares, found = shares_of(mix), dict[str, list[ImageSample]]()
         for sample in samples:
-            if sample.objects and sample.picture is not None:
-                found[sample.source].append(sample)
-        sizes = np.sqrt([len(group) for group in found.values()])
+            if sample.objects and sample.picture is not None and shares.get(sample.source, 1.0):
+                found.setdefault(sample.source, []).append(sample)
+        sizes = [shares.get(name, 1.0) * len(group) ** 0.5 for name, group in found.items()]
         groups = tuple(tuple(group) for group in found.values())
-        return cls(groups, tuple(sizes / sizes.sum()), vocabulary(samples))
+        return cls(groups, tuple(size / sum(sizes) for size in sizes), vocabulary(samples))
 
     def __len__(self) -> int:
         return sum(len(group) for group in self.sources)
@@ -72,6 +71,20 @@ class Pool:
         """A sample."""
         group = self.sources[int(random.choice(len(self.sources), p=self.chances))]
         return group[int(random.integers(len(group)))]
+
+
+def shares_of(mix: Sequence[str]) -> dict[str, float]:
+    """How often sources are drawn, as multiples: `["coco=3"]`. Raises InputError for anything else."""
+    found: dict[str, float] = {}
+    for each in mix:
+        name, _, number = each.partition("=")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            found[name] = -1.0
+        if not 0 <= found[name] < float("inf"):
+            raise InputError("input.value", f'mix has "{each}".', "Write SOURCE=MULTIPLE: coco=3.")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from segma.training.batch import ClipBatch, ImageBatch
 from segma.training.board import Board
 from segma.training.config import TrainConfig
 from segma.training.distributed import Step, Team, Trainee
-from segma.training.optim import WeightMean, adamw, learning_rate
+from segma.training.optim import WeightMean, learning_rate, optimizer
 
 _log = logging.getLogger(__name__)
 _LOG = "log.jsonl"
@@ -112,15 +112,15 @@ class Run:
         self.trainee = self.team.trainee(
             self.module, self.step, config.parallel, blocks=config.video_share == 0
         )
-        optimizer = adamw(self.trainee.module, config.optim)
+        optim = optimizer(self.trainee.module, config.optim)
         self.mean = WeightMean(self.trainee.module, config.optim.ema)
         if saved:
-            self.trainee.restore_optimizer(optimizer, saved.states["optimizer"])
+            self.trainee.restore_optimizer(optim, saved.states["optimizer"])
             self.trainee.restore(self.mean.state, saved.states["mean"])
             self.mean.updates = saved.states.get("updates", saved.step)
             self.scores = saved.scores
             _log.info("resumed at step %d", saved.step)
-        return optimizer
+        return optim
 
     def _open(self, first: int) -> None:
         """The folder, its config, and its log up to this step."""

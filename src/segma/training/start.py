@@ -30,6 +30,7 @@ from segma.training.heads import Student
 from segma.training.kinds import batches_of, step_of
 from segma.training.loop import Progress, Run
 from segma.training.network import Network, blend, build
+from segma.training.optim import KINDS as OPTIMIZERS
 from segma.training.validation import Exam, questions
 
 WEIGHTS = "weights.safetensors"
@@ -122,7 +123,7 @@ def _finish(
     choice: dict[str, float] = {}
     if config.choice_clicks:
         pictures, clicks = parts.train.pictures, config.choice_clicks
-        choice = learn_choice(network.module, pictures, clicks, runtime, config.seed)
+        choice = learn_choice(network.module, pictures, clicks, runtime, config.seed, mix=config.mix)
     network.module.half().float()  # what is measured is what will be in the file
     after = _measured(network.module, exams, runtime)
     weights = _save(network, config, folder, run.done)
@@ -146,8 +147,10 @@ def _check(config: TrainConfig, runtime: Runtime) -> None:
     for name, value in least.items():
         if value < 1:
             raise InputError("input.value", f"{name} is {value}, expected 1 or more.")
-    if config.parallel not in KINDS:
-        raise InputError("input.value", f'parallel is "{config.parallel}", expected {" or ".join(KINDS)}.')
+    named = {"parallel": (config.parallel, KINDS), "optim.kind": (config.optim.kind, OPTIMIZERS)}
+    for name, (value, known) in named.items():
+        if value not in known:
+            raise InputError("input.value", f'{name} is "{value}", expected {" or ".join(known)}.')
     shares = {
         "blend": config.blend,
         "crop.mosaic": config.crop.mosaic,

@@ -155,3 +155,12 @@ def test_sources_are_drawn_by_the_square_root_of_their_size() -> None:
     pool = Pool.of([sample] + [replace(sample, source="large")] * 9 + [replace(sample, objects=())])
     assert len(pool) == 10
     assert pool.chances == pytest.approx((0.25, 0.75))
+    mixed = Pool.of([sample] + [replace(sample, source="large")] * 9, ["small=9", "elsewhere=2"])
+    assert mixed.chances == pytest.approx((0.75, 0.25))
+    assert not Pool.of([sample], ["small=0"])
+
+
+@pytest.mark.parametrize("mix", ["small", "small=", "small=-1", "small=nan", "small=inf", "small=many"])
+def test_a_mix_must_name_multiples(mix: str) -> None:
+    with pytest.raises(InputError, match="mix has"):
+        Pool.of([], [mix])
