@@ -230,10 +230,11 @@ class ImageSession:
         features, overlaps = views.describe(found, self.size)
         scores = self.model.judge_views(torch.from_numpy(features)[None])[0].cpu().numpy()  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
         num_masks = len(found[0].predicted_iou)
-        records: list[MaskRecord] = []
-        for number in views.best_first(scores, overlaps, candidates):
+        order, records = views.best_first(scores, overlaps, candidates), list[MaskRecord]()
+        # an estimate is never above that of a better candidate
+        for number, estimate in zip(order, np.minimum.accumulate(scores[order]), strict=True):
             view, mask = found[number // num_masks], number % num_masks
-            records.append(self.record_of(view, mask, float(scores[number]), index, prompt))
+            records.append(self.record_of(view, mask, float(estimate), index, prompt))
         return records
 
     def record_of(

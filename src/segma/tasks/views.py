@@ -24,6 +24,8 @@ _LEAST = 48
 # Masks that agree more than this are one answer.
 _SAME = 0.85
 _SMALLEST = 1e-5
+# The chance that a mask is the one that was meant goes with this power of the odds of its estimated IoU.
+_SHARPNESS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,33 @@ def describe(
     return features.astype(np.float32), overlaps
 
 
+def overlaps_in(features: Float[ndarray, " features"], num_masks: int) -> Float[ndarray, "masks masks"]:
+    """The IoUs of so many masks with each other, out of what `describe` tells of them."""
+    rows, columns = np.triu_indices(num_masks, 1)
+    found = np.eye(num_masks, dtype=features.dtype)
+    found[rows, columns] = found[columns, rows] = features[2 * num_masks :][: len(rows)]
+    return found
+
+
+def agreement(
+    scores: Float[ndarray, " masks"], overlaps: Float[ndarray, "masks masks"]
+) -> Float[ndarray, " masks"]:
+    """How much each mask is expected to overlap with what was meant, which may be any of them.
+
+    The least risk, and not the best guess (minimum Bayes risk; Kumar and Byrne 2004 for translation): a mask
+    that is much like several likely ones is preferred to a likelier one that stands alone. `scores` are
+    estimates of IoUs, 0..1.
+    """
+    sure = np.clip(scores, _SMALLEST, 1 - _SMALLEST)
+    chances = (sure / (1 - sure)) ** _SHARPNESS
+    return overlaps @ (chances / chances.sum())
+
+
 def best_first(
     scores: Float[ndarray, " masks"], overlaps: Float[ndarray, "masks masks"], count: int
 ) -> list[int]:
-    """Numbers of up to `count` masks, best first, none of which repeats a better one."""
-    order: list[int] = np.argsort(-scores, kind="stable").tolist()
+    """Numbers of up to `count` masks, the one of least risk first, none of which repeats a better one."""
+    order: list[int] = np.argsort(-agreement(scores, overlaps), kind="stable").tolist()
     found: list[int] = []
     for number in order:
         if len(found) < count and all(overlaps[number, other] < _SAME for other in found):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 
 from segma.errors import SegmaError
@@ -71,7 +71,7 @@ def learn_choice(
     told: dict[str, float] = {}
     if len(rest.iou) >= _BATCH:
         fit(judge, rest, seed)
-        picked = _scores(judge, kept.features).argmax(1)
+        picked = _picked(judge, kept.features)
         chosen = kept.iou[np.arange(len(picked)), picked]
         told = {
             "clicks": float(len(found.iou)),
@@ -180,6 +180,9 @@ def fit(judge: ViewJudge, clicks: Clicks, seed: int = 0) -> None:
     judge.eval().requires_grad_(False)
 
 
-def _scores(judge: ViewJudge, features: Float[ndarray, "clicks features"]) -> Float[ndarray, "clicks masks"]:
+def _picked(judge: ViewJudge, features: Float[ndarray, "clicks features"]) -> Int[ndarray, " clicks"]:
+    """The mask that answers each click."""
     with torch.inference_mode():
-        return judge(torch.as_tensor(features, device=judge.mean.device)).cpu().numpy()
+        scores = judge(torch.as_tensor(features, device=judge.mean.device)).sigmoid().cpu().numpy()
+    rows = zip(scores, features, strict=True)
+    return np.array([views.best_first(each, views.overlaps_in(row, len(each)), 1)[0] for each, row in rows])

@@ -15,7 +15,7 @@ from unit.tasks.test_second_look import LOOK, Shadow
 
 from segma.nn.view_judge import ViewJudge, num_features
 from segma.tasks.segment import ImageSession
-from segma.tasks.views import View, best_first, describe, windows
+from segma.tasks.views import View, agreement, best_first, describe, overlaps_in, windows
 
 SHARES = (0.5, 0.2)
 SIZE = (300, 400)
@@ -86,6 +86,22 @@ def test_answers_that_repeat_a_better_one_are_left_out() -> None:
     assert best_first(scores, overlaps, 1) == [1]
 
 
+def test_likely_answers_that_agree_win_over_a_likelier_one_alone() -> None:
+    overlaps = np.array([[1, 0.7, 0.0], [0.7, 1, 0.0], [0.0, 0.0, 1]])
+    scores = np.array([0.5, 0.48, 0.53])
+    assert best_first(scores, overlaps, 3) == [0, 1, 2]
+    assert best_first(np.array([0.3, 0.3, 0.9]), overlaps, 1) == [2], "not over one that is sure"
+    expected = agreement(np.array([0.0, 1.0, 0.0]), overlaps)
+    assert expected == pytest.approx(overlaps[1], abs=1e-3)
+
+
+def test_overlaps_are_found_again_in_what_is_told() -> None:
+    masks = np.random.default_rng(0).random((4, 16, 16)) > 0.6
+    view = View(WHOLE, _logits(masks), np.full(4, 0.5, np.float32))
+    features, overlaps = describe([view], SIZE)
+    assert overlaps_in(features, 4) == pytest.approx(overlaps, abs=1e-6)
+
+
 @pytest.mark.parametrize("wanted", [0, 1, 2])
 def test_the_chosen_view_answers(wanted: int) -> None:
     truth = np.zeros(SIZE, bool)
@@ -114,6 +130,14 @@ def test_only_single_clicks_are_asked_at_several_scales() -> None:
     assert model.encoded == 1, "no looks, no views"
     ImageSession(model, image, look=LOOK).segment(points=[(10.0, 10.0)], candidates=3)
     assert model.encoded == 4
+
+
+def test_candidates_come_with_estimates_that_fall() -> None:
+    image = np.where(np.mgrid[:300, :400][1][..., None] < 100, 0, 255).repeat(3, 2).astype(np.uint8)
+    found = ImageSession(Chooser(wanted=1), image, look=LOOK).segment(points=[(50.0, 50.0)], candidates=3)
+    estimates = [record.predicted_iou for record in found.records]
+    assert estimates == sorted(estimates, reverse=True)
+    assert found.best is found.records[0]
 
 
 def test_a_judge_is_its_numbers() -> None:
