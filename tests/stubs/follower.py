@@ -125,3 +125,9 @@ def _places(prompts: PromptTensors, row: int) -> tuple[tuple[int, int] | None, l
             elif label == 0:
                 holes.append(cell)
     return at, holes
+
+
+def close_follower() -> Follower:
+    """One that follows masks and looks twice, as our small weights do."""
+    spec = InputSpec(size=4 * SIDE, mask_size=SIDE, fit="stretch", looks_twice=True)
+    return Follower(input_spec=spec, memory_spec=MemorySpec(follows_masks=True))

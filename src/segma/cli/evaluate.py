@@ -43,6 +43,7 @@ Modes = Annotated[
         "--modes", metavar="LIST", help="What is said on the first frame: mask, click1, click3, click5."
     ),
 ]
+FindCuts = Annotated[bool, typer.Option("--cuts", help="Look for shot cuts first, as tracking does.")]
 MaxMasks = Annotated[int, typer.Option("--max-masks", metavar="N", min=1, help="Masks a picture that count.")]
 PointsPerSide = Annotated[
     int | None, typer.Option("--points-per-side", metavar="N", min=1, max=1024, help="Clicks along one side.")
@@ -147,6 +148,7 @@ def video(
     compute: Compute,
     console: Console,
     modes: Modes = "mask,click1,click3",
+    cuts: FindCuts = False,
 ) -> int:
     """J, F and J&F of objects that are followed from their first frame's mask, or from clicks on it.
 
@@ -156,7 +158,7 @@ def video(
     from segma.evaluation.protocols.video import VideoConfig
 
     names = tuple(name.strip() for name in modes.split(","))
-    config = VideoConfig(modes=names, seed=evaluating.seed)
+    config = VideoConfig(modes=names, seed=evaluating.seed, find_cuts=cuts)
     return _evaluate("video", data, config, evaluating, compute, console)
 
 

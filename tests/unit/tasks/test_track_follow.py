@@ -11,11 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy import ndarray
-from stubs.follower import SIDE, Follower
+from stubs.follower import Follower, close_follower
 from stubs.scenes import scene, session, stand, tracked, unbroken_and_resumed, walk
 
 from segma.masks.mask import Mask
-from segma.models.interfaces import InputSpec, MemorySpec
 from segma.prompts.types import FramePrompt
 from segma.tasks import track_follow
 from segma.tasks.track import VideoSession
@@ -132,11 +131,6 @@ def test_what_is_found_is_held_back_by_what_was_expected() -> None:
     assert torch.equal(track_follow.steadied(found, gone, TrackConfig(inertia=0.0)), found)
 
 
-def _follower() -> Follower:
-    spec = InputSpec(size=4 * SIDE, mask_size=SIDE, fit="stretch", looks_twice=True)
-    return Follower(input_spec=spec, memory_spec=MemorySpec(follows_masks=True))
-
-
 def _around(frame: int) -> tuple[int, int]:
     place = walk(frame)
     assert place is not None
@@ -144,9 +138,9 @@ def _around(frame: int) -> tuple[int, int]:
 
 
 def test_a_small_object_is_looked_at_closely_and_its_mask_lies_where_it_is() -> None:
-    model = _follower()
+    model = close_follower()
     found = tracked(session(scene(8, walk), model, closer=2.2))
-    plain = tracked(session(scene(8, walk), _follower(), closer=0.0))
+    plain = tracked(session(scene(8, walk), close_follower(), closer=0.0))
     truth = tracked(session(scene(8, walk)))
     assert sorted(found) == sorted(plain) == sorted(truth) == list(range(8))
     for frame in range(8):
@@ -166,7 +160,7 @@ def test_official_weights_are_shown_no_mask() -> None:
 
 
 def test_a_mask_that_is_given_is_remembered_closely() -> None:
-    video = session(scene(3, walk), _follower(), closer=2.2)
+    video = session(scene(3, walk), close_follower(), closer=2.2)
     x, y = _around(0)
     mask = np.zeros(video.source.size, bool)
     mask[y : y + 16, x : x + 16] = True
@@ -179,6 +173,6 @@ def test_a_mask_that_is_given_is_remembered_closely() -> None:
 @pytest.mark.parametrize("stop", [3, 9])
 def test_a_run_that_is_resumed_looks_where_it_would_have(stop: int) -> None:
     def prepared(**more: Any) -> VideoSession:
-        return session(scene(14, walk, stand), _follower(), closer=2.2, **more)
+        return session(scene(14, walk, stand), close_follower(), closer=2.2, **more)
 
     unbroken_and_resumed(prepared, stop)

@@ -18,12 +18,14 @@ from segma.evaluation.protocols.asking import Clicked, OnProgress, click_until
 from segma.evaluation.report import Case, Column, Report, Row, parts_of
 from segma.masks.mask import Mask
 from segma.media.picture_source import PictureSource
+from segma.media.shots import find_cuts
 from segma.media.source import FrameSource, open_source
 from segma.models.interfaces import WithMemory
 from segma.prompts.types import FramePrompt, Points
 from segma.results import TrackFrame
 from segma.runtime import Runtime
 from segma.samples import TrackSample, VideoSample
+from segma.tasks.second_look import usual_look
 from segma.tasks.segment import ImageSession
 from segma.tasks.track import VideoSession
 from segma.tasks.track_config import TrackConfig
@@ -47,11 +49,15 @@ TRACKING = TrackConfig(non_overlap=True, state_seconds=1e9)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoConfig:
-    """`modes` are some of `MODES`; `tracking` is how objects are followed."""
+    """`modes` are some of `MODES`; `tracking` is how objects are followed.
+
+    `find_cuts`: shot cuts are looked for first, as in the tracker; data sets of cut clips are rare.
+    """
 
     modes: tuple[str, ...] = ("mask", "click1", "click3")
     tracking: TrackConfig = TRACKING
     seed: int = 0
+    find_cuts: bool = False
 
     def __post_init__(self) -> None:
         for mode in self.modes:
@@ -107,8 +113,9 @@ def run(
     for number, sample in enumerate(samples):
         try:
             source = _source(sample)
+            cuts = find_cuts(source) if config.find_cuts else ()
             for at, mode in enumerate(config.modes):
-                clip = _Clip(network, sample, source, runtime, config.tracking)
+                clip = _Clip(network, sample, source, runtime, config.tracking, cuts)
                 rows += clip.rows(mode)
                 seconds.append(clip.seconds / max(1, sample.num_frames))
                 if on_progress is not None:
@@ -116,7 +123,7 @@ def run(
         except InputError as error:
             rows = [row for row in rows if row.group != sample.name]  # a clip counts in all modes or in none
             skipped.append(f"{sample.name}: {error.message}")
-    settings = {"modes": list(config.modes), "seed": config.seed, "tracking": asdict(config.tracking)}
+    settings = asdict(config) | {"modes": list(config.modes)}
     return Report(
         protocol="video",
         columns=COLUMNS,
@@ -143,6 +150,7 @@ class _Clip:
     source: FrameSource
     runtime: Runtime
     tracking: TrackConfig
+    cuts: tuple[int, ...]
     seconds: float = 0.0
     """Spent in the tracker by the last mode."""
 
@@ -151,7 +159,10 @@ class _Clip:
         starts = self._starts(0 if mode == "mask" else int(mode.removeprefix("click")))
         if not starts:
             return []
-        session = VideoSession(self.network, self.source, self.tracking, self.runtime, keeper=RecentKeeper())
+        keeper = RecentKeeper()
+        session = VideoSession(
+            self.network, self.source, self.tracking, self.runtime, keeper=keeper, cuts=self.cuts
+        )
         begin = time.perf_counter()
         for start in starts:
             if start.clicked is None:
@@ -188,7 +199,8 @@ class _Clip:
             if clicks:
                 if frame not in images:
                     pixels = self.source.read(frame).pixels
-                    images[frame] = ImageSession(self.network, pixels, self.runtime)
+                    look = usual_look(self.network.input_spec)
+                    images[frame] = ImageSession(self.network, pixels, self.runtime, look=look)
                 clicked = click_until(images[frame], masks[frame].dense(), clicks)
             starts.append(_Start(track=track, frame=frame, truth=masks[frame], clicked=clicked))
         return starts

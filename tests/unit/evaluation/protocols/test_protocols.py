@@ -11,9 +11,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
-from stubs.follower import Follower
+from PIL import Image
+from stubs.follower import Follower, close_follower
 from stubs.painter import QUALITIES, Painter
 from stubs.promptbench import disc, load_adapter, load_judge, write_bench
 
@@ -182,9 +184,12 @@ def test_clicks_are_measured_as_by_the_judge(
                 assert ours.mean(f"{measure}_{prompt}", name) == pytest.approx(block[prompt][measure])
 
 
-def test_video_is_measured_as_by_the_judge(bench: Path, repository: Path, judge: ModuleType) -> None:
-    ours = video.run(Follower(), labelled(bench, VideoSample), runtime=CPU)
-    theirs = judge.run_videos(adapter(repository, Follower()), str(bench))
+@pytest.mark.parametrize("follower", [Follower, close_follower])
+def test_video_is_measured_as_by_the_judge(
+    follower: Callable[[], Follower], bench: Path, repository: Path, judge: ModuleType
+) -> None:
+    ours = video.run(follower(), labelled(bench, VideoSample), runtime=CPU)
+    theirs = judge.run_videos(adapter(repository, follower()), str(bench))
     rows = {(row.mode, row.key): row for row in ours.rows}
     assert len(rows) == len(theirs["rows"]) == 9
     for other in theirs["rows"]:
@@ -204,6 +209,21 @@ def test_a_follower_of_shades_keeps_its_objects(bench: Path) -> None:
     away = next(row for row in report.rows if row.key == "walk_2")
     assert away.values["false_present"] == 0, "two frames without it"
     assert away.case is not None and away.case.score <= away.values["jf"]
+
+
+def test_cuts_are_looked_for_where_that_is_wanted(bench: Path) -> None:
+    """The second shot shows something else, so objects end there."""
+    random = np.random.default_rng(0)
+    for index in range(4, 8):
+        path = bench / "videos" / "walk" / f"{index:05d}.jpg"
+        bright = random.integers(190, 256, np.asarray(Image.open(path)).shape, dtype=np.uint8)
+        Image.fromarray(bright).save(path, quality=100)
+    clip = [each for each in labelled(bench, VideoSample) if each.name == "walk"]
+    whole = video.run(Follower(), clip, video.VideoConfig(modes=("mask",)), runtime=CPU)
+    cut = video.run(Follower(), clip, video.VideoConfig(modes=("mask",), find_cuts=True), runtime=CPU)
+    assert cut.settings["find_cuts"] and not whole.settings["find_cuts"]
+    lost = {row.key: row.values["false_absent"] for row in cut.rows}
+    assert lost["walk_1"] == pytest.approx(4 / 7)
 
 
 def test_an_object_is_prompted_where_it_first_shows(tmp_path: Path) -> None:
