@@ -20,5 +20,5 @@ def sam2_conv_clips() -> TrainConfig:
         video_share=0.75,
         frozen=("image_encoder.",),
         steps=3000,
-        optim=OptimConfig(lr=4e-4, final_lr=4e-6, warmup=100),
+        optim=OptimConfig(kind="adamw", lr=4e-4, final_lr=4e-6, warmup=100),
     )

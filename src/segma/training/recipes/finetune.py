@@ -23,6 +23,6 @@ def finetune() -> TrainConfig:
         frozen=("image_encoder.", "sam_prompt_encoder.", "no_mem_embed"),
         choice_clicks=0,
         crop=CropConfig(mosaic=0.0),
-        optim=OptimConfig(lr=2e-4, final_lr=2e-6, warmup=20, weight_decay=0.01, ema=0.99),
+        optim=OptimConfig(kind="adamw", lr=2e-4, final_lr=2e-6, warmup=20, weight_decay=0.01, ema=0.99),
         validate_minutes=5.0,
     )
