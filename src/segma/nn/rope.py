@@ -1,4 +1,4 @@
-"""Rotary position codes on a square map (SAM 2, memory attention; Su et al. 2021, with two axes)."""
+"""Rotary position codes on a map (Su et al. 2021, with two axes): SAM 2's memory attention, OmniTokenizer."""
 
 from __future__ import annotations
 
@@ -56,3 +56,24 @@ def rotate(x: Float[Tensor, "*shape cells dim"], turn: Turn) -> Float[Tensor, "*
         torch.addcmul(first * turn.sin, second, turn.cos),
     )
     return torch.cat(turned, -1).to(x.dtype)
+
+
+def paired_turn(dim: int, size: tuple[int, int], *, device: torch.device) -> Turn:
+    """Angles for a map of `size` = (rows, columns), row by row.
+
+    Pairs 2i and 2i + 1 turn by the column and by the row, times 10000^(-4i / dim).
+    """
+    frequencies = _THETA ** (-4 * torch.arange(dim // 4, device=device) / dim)
+    rows, columns = (torch.arange(side, device=device)[:, None] * frequencies for side in size)
+    shape = (size[0], size[1], dim // 4)
+    angles = torch.stack([columns[None].expand(shape), rows[:, None].expand(shape)], -1)
+    angles = angles.flatten(2).flatten(0, 1)  # (cells, pairs)
+    return Turn(angles.cos(), angles.sin())
+
+
+def rotate_pairs(x: Float[Tensor, "*shape cells dim"], turn: Turn) -> Float[Tensor, "*shape cells dim"]:
+    """Pairs of adjacent channels turned, in float32, in the type of `x`."""
+    pairs = x.float().view(*x.shape[:-1], -1, 2)
+    first, second = pairs[..., 0], pairs[..., 1]
+    turned = (first * turn.cos - second * turn.sin, first * turn.sin + second * turn.cos)
+    return torch.stack(turned, -1).flatten(-2).to(x.dtype)

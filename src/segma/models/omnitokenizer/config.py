@@ -1,0 +1,188 @@
+"""The sizes of an OmniTokenizer network, and the sizes of the ones that have a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
+from typing import Any
+
+from segma.models import sizes
+
+NAME = "OmniTokenizer"
+GPT_NAME, DIT_NAME = "OmniTokenizer language model", "diffusion transformer"
+_GPT_LIMIT = 1 << 20
+PLAIN, WINDOW = "t", "w"
+_POSITIONS = ("rope", "relative")
+_LAYOUTS = ("official", "causal")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OmniTokenizerConfig:
+    """Which weights exist, and what the names and shapes in the state dict depend on.
+
+    Raises `ModelError` model.unreadable when the numbers contradict each other.
+    """
+
+    dim: int = 512
+    """Channels of a token."""
+    heads: int = 8
+    """Attention heads."""
+    head_dim: int = 64
+    """Channels of a head; a multiple of 4, as they turn in pairs for two axes."""
+    mlp_dim: int = 1365
+    """Hidden channels of the feed-forward layers; officially 8/3 of `dim`."""
+    patch: int = 8
+    """Side of a patch, in pixels."""
+    temporal_patch: int = 4
+    """Frames of a group; the first frame is a group of its own."""
+    window: int = 8
+    """Side of an attention window, in tokens."""
+    encoder_spatial: str = "ttww"
+    """Layers over space in the encoder: t attends to a whole frame, w to windows of it."""
+    encoder_temporal: str = "tttt"
+    """Layers over time in the encoder; all plain."""
+    decoder_temporal: str = "tttt"
+    """Layers over time in the decoder; all plain."""
+    decoder_spatial: str = "tttt"
+    """Layers over space in the decoder."""
+    code_dim: int = 8
+    """Numbers of a token in the bottleneck."""
+    num_codes: int = 8192
+    """Codes to snap a token to; 0: it is a Gaussian instead (the KL model)."""
+    spatial_position: str = "rope"
+    """How plain layers over space know places: "rope", or "relative" (models of images alone)."""
+    temporal_layout: str = "official"
+    """How tokens lie when the layers over time convolve: "official" scrambles them as all official weights
+    were trained (specification, section 3), so that time is not causal; "causal" does not."""
+    attention_bias: bool = False
+    """Whether relative biases and, over time, ALiBi slopes are added: only in `imagenet_only`; no tensor
+    shows it."""
+    temporal_memory: int = 0
+    """Groups before its own that a token attends to over time; 0: all, as officially."""
+    image_size: int = 256
+    """Side that flat lists of codes are read with; no tensor shows it."""
+
+    def __post_init__(self) -> None:
+        """Check what the parts need of each other."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int) and not isinstance(value, bool) and (value or field.default):
+                may_be_zero = field.name in ("num_codes", "temporal_memory")
+                if not (may_be_zero and value == 0):
+                    sizes.check_size(NAME, field.name, value)
+        if self.head_dim % 4:
+            sizes.refuse(NAME, f"head_dim {self.head_dim} is no multiple of 4")
+        for name, known in (("spatial_position", _POSITIONS), ("temporal_layout", _LAYOUTS)):
+            if getattr(self, name) not in known:
+                sizes.refuse(NAME, f"{name} is {getattr(self, name)!r}, not one of {', '.join(known)}")
+        for name, kinds in (
+            ("encoder_spatial", PLAIN + WINDOW),
+            ("decoder_spatial", PLAIN + WINDOW),
+            ("encoder_temporal", PLAIN),
+            ("decoder_temporal", PLAIN),
+        ):
+            layers = getattr(self, name)
+            if not 0 < len(layers) <= sizes.DEPTH_LIMIT or set(layers) - set(kinds):
+                sizes.refuse(NAME, f"{name} is {layers!r}, not layers of {' or '.join(kinds)}")
+        if self.temporal_memory and self.is_official:
+            sizes.refuse(NAME, "the official layout has no bounded memory")
+
+    @property
+    def is_continuous(self) -> bool:
+        """Whether tokens are Gaussians and not codes."""
+        return not self.num_codes
+
+    @property
+    def is_official(self) -> bool:
+        """Whether layers over time are the official ones, scrambled and with a bias that is not used."""
+        return self.temporal_layout == "official"
+
+    @property
+    def side_multiple(self) -> int:
+        """What sides of a picture are padded to: whole patches, and whole windows where there are some."""
+        has_windows = WINDOW in self.encoder_spatial + self.decoder_spatial
+        return self.patch * self.window if has_windows else self.patch
+
+    def num_groups(self, frames: int) -> int:
+        """Latent frames of a clip of so many frames, one and whole groups."""
+        return 1 + (frames - 1) // self.temporal_patch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GptConfig:
+    """A language model over codes. Raises `ModelError` model.unreadable when the numbers contradict."""
+
+    vocabulary: int = 9193
+    """Start symbol, classes and codes."""
+    block: int = 1025
+    """Positions."""
+    dim: int = 1536
+    """Channels of a token."""
+    layers: int = 24
+    """Blocks."""
+    heads: int = 16
+    """Attention heads; no tensor shows them."""
+
+    def __post_init__(self) -> None:
+        """Check sizes."""
+        for field in fields(self):
+            sizes.check_size(GPT_NAME, field.name, getattr(self, field.name), _GPT_LIMIT)
+        sizes.check_multiple(GPT_NAME, self, "dim", "heads")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DitConfig:
+    """A diffusion transformer on latents. Raises `ModelError` model.unreadable for wrong numbers."""
+
+    channels: int = 8
+    """Numbers of a latent token."""
+    side: int = 32
+    """Rows and columns of a latent."""
+    patch: int = 2
+    """Side of a patch of it."""
+    groups: int = 0
+    """Latent frames, of a model of clips (Latte); 0 for one of images (DiT)."""
+    dim: int = 1152
+    """Channels of a token."""
+    layers: int = 28
+    """Blocks; of a model of clips every other one attends over time."""
+    heads: int = 16
+    """Attention heads; no tensor shows them."""
+    num_classes: int = 1000
+    """Classes; one more row is for none."""
+
+    def __post_init__(self) -> None:
+        """Check sizes."""
+        for field in fields(self):
+            if not (field.name == "groups" and self.groups == 0):
+                sizes.check_size(DIT_NAME, field.name, getattr(self, field.name))
+        for whole, part in (("dim", "heads"), ("side", "patch")):
+            sizes.check_multiple(DIT_NAME, self, whole, part)
+        if self.dim % 4:
+            sizes.refuse(DIT_NAME, f"dim {self.dim} is no multiple of 4")
+
+
+_OFFICIAL = OmniTokenizerConfig()
+
+VARIANTS: Mapping[str, OmniTokenizerConfig] = MappingProxyType(
+    {
+        "omnitokenizer_vq": _OFFICIAL,
+        "omnitokenizer_kl": replace(_OFFICIAL, num_codes=0),
+        "omnitokenizer_image": replace(_OFFICIAL, spatial_position="relative", temporal_patch=2),
+        "omnitokenizer_image_biased": replace(
+            _OFFICIAL, spatial_position="relative", temporal_patch=2, attention_bias=True
+        ),
+    }
+)
+"""Models of images and clips, with codes or Gaussians; models of images alone; `imagenet_only`."""
+
+
+def to_json_dict(config: OmniTokenizerConfig) -> dict[str, Any]:  # JSON
+    """The config as plain JSON values."""
+    return sizes.to_json(config)
+
+
+def from_json_dict(values: Mapping[str, Any]) -> OmniTokenizerConfig:  # JSON
+    """The config of `to_json_dict`. `ModelError` model.unreadable on unknown, missing or wrong fields."""
+    return sizes.from_json(OmniTokenizerConfig, NAME, values)

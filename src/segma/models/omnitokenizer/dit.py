@@ -1,0 +1,219 @@
+"""Diffusion transformers over latents: DiT on images, Latte on clips (specification, section 9)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from segma.models.omnitokenizer.config import DitConfig
+
+_EPS = 1e-6
+_TIME_DIM, _MAX_PERIOD = 256, 10000.0
+
+
+class TimeEmbedding(nn.Module):
+    """A diffusion step as a vector: cosines and sines of 128 frequencies, then two layers."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(nn.Linear(_TIME_DIM, dim), nn.SiLU(), nn.Linear(dim, dim))
+
+    def forward(self, t: Int[Tensor, " batch"]) -> Float[Tensor, "batch dim"]:
+        """The vectors."""
+        half = _TIME_DIM // 2
+        frequencies = torch.exp(-math.log(_MAX_PERIOD) * torch.arange(half, device=t.device) / half)
+        angles = t[:, None].float() * frequencies
+        weight = next(self.parameters())
+        return self.mlp(torch.cat([angles.cos(), angles.sin()], -1).to(weight.dtype))
+
+
+class ClassEmbedding(nn.Module):
+    """A class as a vector; the last row stands for none."""
+
+    def __init__(self, num_classes: int, dim: int) -> None:
+        super().__init__()
+        self.embedding_table = nn.Embedding(num_classes + 1, dim)
+
+    def forward(self, labels: Int[Tensor, " batch"]) -> Float[Tensor, "batch dim"]:
+        """The vectors."""
+        return self.embedding_table(labels)
+
+
+class PatchProjection(nn.Module):
+    """Patches of a latent as tokens."""
+
+    def __init__(self, channels: int, dim: int, patch: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(channels, dim, patch, patch)
+
+    def forward(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch n dim"]:
+        """The tokens, row by row."""
+        return self.proj(x).flatten(2).transpose(1, 2)
+
+
+class SelfAttention(nn.Module):
+    """Attention among all tokens."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Float[Tensor, "batch n dim"]) -> Float[Tensor, "batch n dim"]:
+        """The tokens after it."""
+        batch, count, dim = x.shape
+        q, k, v = self.qkv(x).view(batch, count, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+        out = F.scaled_dot_product_attention(q, k, v)
+        return self.proj(out.transpose(1, 2).flatten(2))
+
+
+class FeedForward(nn.Module):
+    """Two layers with the GELU of tanh between."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, 4 * dim)
+        self.fc2 = nn.Linear(4 * dim, dim)
+
+    def forward(self, x: Float[Tensor, "... dim"]) -> Float[Tensor, "... dim"]:
+        """The tokens after it."""
+        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+
+
+class DitBlock(nn.Module):
+    """Attention and feed-forward, their norms and their weight set by the condition (adaLN-Zero)."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.attn = SelfAttention(dim, heads)
+        self.mlp = FeedForward(dim)
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(dim, 6 * dim))
+
+    def forward(
+        self, x: Float[Tensor, "batch n dim"], condition: Float[Tensor, "batch dim"]
+    ) -> Float[Tensor, "batch n dim"]:
+        """The tokens after the block."""
+        shift, scale, gate, shift2, scale2, gate2 = self.adaLN_modulation(condition)[:, None].chunk(6, -1)
+        x = x + gate * self.attn(_modulated(x, shift, scale))
+        return x + gate2 * self.mlp(_modulated(x, shift2, scale2))
+
+
+class FinalLayer(nn.Module):
+    """Tokens to patches."""
+
+    def __init__(self, dim: int, out: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(dim, out)
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(dim, 2 * dim))
+
+    def forward(
+        self, x: Float[Tensor, "batch n dim"], condition: Float[Tensor, "batch dim"]
+    ) -> Float[Tensor, "batch n out"]:
+        """The patches' numbers."""
+        shift, scale = self.adaLN_modulation(condition)[:, None].chunk(2, -1)
+        return self.linear(_modulated(x, shift, scale))
+
+
+class Dit(nn.Module):
+    """Noise (and its variance) of latents at a step, for a class; with `groups`, of clips: then it is Latte.
+
+    Clips are (batch, groups, channels, rows, columns); odd blocks attend over time.
+    """
+
+    pos_embed: Tensor
+
+    def __init__(self, config: DitConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.dim
+        self.x_embedder = PatchProjection(config.channels, dim, config.patch)
+        self.t_embedder = TimeEmbedding(dim)
+        self.y_embedder = ClassEmbedding(config.num_classes, dim)
+        side = config.side // config.patch
+        self.pos_embed = nn.Parameter(grid_positions(dim, side)[None], requires_grad=False)
+        if config.groups:
+            positions = line_positions(dim, torch.arange(config.groups, dtype=torch.float64))
+            self.temp_embed = nn.Parameter(positions[None].float(), requires_grad=False)
+        self.blocks = nn.ModuleList(DitBlock(dim, config.heads) for _ in range(config.layers))
+        self.final_layer = FinalLayer(dim, config.patch**2 * 2 * config.channels)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch *groups channels h w"],
+        t: Int[Tensor, " batch"],
+        y: Int[Tensor, " batch"],
+    ) -> Float[Tensor, "batch *groups twice h w"]:
+        """The noise in the first half of the channels, what its variance is in the second."""
+        condition = self.t_embedder(t) + self.y_embedder(y)
+        if not self.config.groups:
+            tokens = self.x_embedder(x) + self.pos_embed
+            for block in self.blocks:
+                tokens = block(tokens, condition)
+            return self._unpatched(self.final_layer(tokens, condition))
+        batch, groups = x.shape[:2]
+        tokens = self.x_embedder(x.flatten(0, 1)) + self.pos_embed
+        of_frames = condition.repeat_interleave(groups, 0)
+        of_places = condition.repeat_interleave(tokens.shape[1], 0)
+        for number, block in enumerate(self.blocks):
+            if number % 2 == 0:
+                tokens = block(tokens, of_frames)
+                continue
+            lines = tokens.view(batch, groups, *tokens.shape[1:]).transpose(1, 2).flatten(0, 1)
+            if number == 1:
+                lines = lines + self.temp_embed
+            lines = block(lines, of_places)
+            tokens = lines.view(batch, -1, groups, lines.shape[-1]).transpose(1, 2).flatten(0, 1)
+        found = self._unpatched(self.final_layer(tokens, of_frames))
+        return found.view(batch, groups, *found.shape[1:])
+
+    def guided(
+        self,
+        x: Float[Tensor, "batch *groups channels h w"],
+        t: Int[Tensor, " batch"],
+        y: Int[Tensor, " batch"],
+        strength: float,
+        *,
+        channels: int,
+    ) -> Float[Tensor, "batch *groups twice h w"]:
+        """The noise pushed away from that of no class, on so many channels; the rest as it is for the class.
+
+        parity: official samplers guide 3 of 8 channels (DiT) and 4 of 8 (Latte).
+        """
+        none = torch.full_like(y, self.config.num_classes)
+        found = self(torch.cat([x, x]), torch.cat([t, t]), torch.cat([y, none]))
+        axis = x.ndim - 3
+        wanted, other = found.chunk(2)
+        away = other + strength * (wanted - other)
+        return torch.cat([away.narrow(axis, 0, channels), _rest(wanted, axis, channels)], axis)
+
+    def _unpatched(self, x: Float[Tensor, "batch n numbers"]) -> Float[Tensor, "batch twice h w"]:
+        side, patch = self.config.side // self.config.patch, self.config.patch
+        x = x.view(len(x), side, side, patch, patch, -1).permute(0, 5, 1, 3, 2, 4)
+        return x.reshape(len(x), -1, side * patch, side * patch)
+
+
+def _rest(x: Tensor, axis: int, first: int) -> Tensor:
+    return x.narrow(axis, first, x.shape[axis] - first)
+
+
+def _modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:], eps=_EPS) * (1 + scale) + shift
+
+
+def line_positions(dim: int, places: Float[Tensor, " n"]) -> Float[Tensor, "n dim"]:
+    """Sines, then cosines, of places times 10000^(-2i / dim)."""
+    frequencies = 1.0 / _MAX_PERIOD ** (torch.arange(dim // 2, dtype=torch.float64) / (dim / 2))
+    angles = places[:, None] * frequencies
+    return torch.cat([angles.sin(), angles.cos()], 1)
+
+
+def grid_positions(dim: int, side: int) -> Float[Tensor, "places dim"]:
+    """Columns in the first half of the channels, rows in the second, float32."""
+    line = line_positions(dim // 2, torch.arange(side, dtype=torch.float64))
+    columns, rows = line.repeat(side, 1), line.repeat_interleave(side, 0)
+    return torch.cat([columns, rows], 1).float()
