@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+_DECAY, _SMOOTHING, _COMMITMENT = 0.99, 1e-7, 0.25
 # Distances held at once, so that a long clip needs no table of all tokens times all codes.
 _AT_ONCE = 1 << 24
 
@@ -29,7 +30,7 @@ class Codebook(nn.Module):
         super().__init__()
         codes = F.normalize(torch.randn(num_codes, dim), dim=-1)
         self.register_buffer("embeddings", codes)
-        self.register_buffer("N", torch.zeros(num_codes))
+        self.register_buffer("N", torch.ones(num_codes))
         self.register_buffer("z_avg", codes.clone())
         self.register_buffer("codebook_usage", torch.zeros(num_codes))
 
@@ -49,6 +50,54 @@ class Codebook(nn.Module):
                 distances = torch.addmm(norms, flat[start : start + step], codes.T, alpha=-2)
                 found.append(distances.argmin(1))
         return torch.cat(found).view(z.shape[:-1])
+
+    def snap(self, z: Float[Tensor, "*shape dim"], codes: Int[Tensor, "*shape"]) -> Snapped:
+        """Vectors moved to their codes, gradients passing through, and the price of being away from them."""
+        found = self(codes)
+        return Snapped(z + (found - z).detach(), _COMMITMENT * F.mse_loss(z, found.detach()))
+
+    @torch.no_grad()
+    def learn(self, z: Float[Tensor, "*shape dim"], codes: Int[Tensor, "*shape"]) -> None:
+        """Move the averages, and so the codes, towards the vectors that chose them."""
+        counts, sums = self.sums_of(z, codes)
+        self.absorb(counts, sums)
+
+    def sums_of(
+        self, z: Float[Tensor, "*shape dim"], codes: Int[Tensor, "*shape"]
+    ) -> tuple[Float[Tensor, " codes"], Float[Tensor, "codes dim"]]:
+        """How many vectors chose each code, and their sums: what several processes add up."""
+        flat, chosen = z.detach().reshape(-1, z.shape[-1]).float(), codes.flatten()
+        counts = torch.bincount(chosen, minlength=len(self.N)).to(flat.dtype)
+        return counts, torch.zeros_like(self.z_avg).index_add_(0, chosen, flat)
+
+    @torch.no_grad()
+    def absorb(self, counts: Float[Tensor, " codes"], sums: Float[Tensor, "codes dim"]) -> None:
+        """A step of the averages (van den Oord et al. 2017, appendix A.1, with Laplace smoothing)."""
+        self.N.lerp_(counts, 1 - _DECAY)
+        self.z_avg.lerp_(sums, 1 - _DECAY)
+        total = self.N.sum()
+        weights = (self.N + _SMOOTHING) / (total + len(self.N) * _SMOOTHING) * total
+        self.embeddings.copy_(self.z_avg / weights[:, None])
+        self.codebook_usage.lerp_(counts / counts.sum(), 1 - _DECAY)
+
+    @torch.no_grad()
+    def revive(self, z: Float[Tensor, "*shape dim"], generator: torch.Generator, least: float = 1.0) -> int:
+        """Put codes that hardly anything chooses (an average count below `least`) on vectors at hand."""
+        dead = torch.nonzero(least > self.N)[:, 0]
+        flat = z.detach().reshape(-1, z.shape[-1]).to(self.embeddings.dtype)
+        rows = torch.randint(len(flat), (len(dead),), generator=generator).to(flat.device)
+        self.embeddings[dead] = flat[rows]
+        self.z_avg[dead] = flat[rows]
+        self.N[dead] = 1.0
+        return len(dead)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapped:
+    """Vectors on their codes, and the commitment loss."""
+
+    vectors: Tensor
+    commitment: Float[Tensor, ""]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,113 @@
+"""The mathematics of denoising diffusion: schedules, the step back, and fewer steps than were trained.
+
+Ho et al. 2020 (DDPM), Nichol and Dhariwal 2021 (learned variances, fewer steps), Song et al. 2021 (DDIM).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from segma.errors import InputError
+
+_FIRST_BETA, _LAST_BETA, _TRAINED_STEPS = 1e-4, 0.02, 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Believed:
+    """What a network's answer says of the step before: mean and log-variance, and of the clean latent."""
+
+    mean: Tensor
+    log_variance: Tensor
+    clean: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Noise of each step, float64, and the step of training that each one stands for."""
+
+    betas: Float[Tensor, " steps"]
+    trained_step: Int[Tensor, " steps"]
+
+    @classmethod
+    def linear(cls, steps: int = _TRAINED_STEPS) -> Schedule:
+        """As trained: betas rise evenly from 1e-4 to 0.02, of as many steps at a thousand."""
+        scale = _TRAINED_STEPS / steps
+        betas = torch.linspace(scale * _FIRST_BETA, scale * _LAST_BETA, steps, dtype=torch.float64)
+        return cls(betas, torch.arange(steps))
+
+    def fewer(self, count: int) -> Schedule:
+        """So many of its steps, evenly spaced from the first to the last, with the noise between them joined.
+
+        Raises InputError for more than there are.
+        """
+        total = len(self.betas)
+        if not 1 <= count <= total:
+            raise InputError("input.value", f"{count} steps, expected 1 to {total}.")
+        spacing = (total - 1) / (count - 1) if count > 1 else 1.0
+        chosen = torch.tensor([round(number * spacing) for number in range(count)])
+        kept = self.kept[chosen]
+        before = torch.cat([kept.new_ones(1), kept[:-1]])
+        return Schedule(1 - kept / before, self.trained_step[chosen])
+
+    @property
+    def kept(self) -> Float[Tensor, " steps"]:
+        """Share of the clean latent's variance that is left after each step."""
+        return (1 - self.betas).cumprod(0)
+
+    def noised(
+        self,
+        clean: Float[Tensor, "batch ..."],
+        step: Int[Tensor, " batch"],
+        noise: Float[Tensor, "batch ..."],
+    ) -> Float[Tensor, "batch ..."]:
+        """Clean latents at a step."""
+        kept = _along(self.kept, step, clean)
+        return kept.sqrt() * clean + (1 - kept).sqrt() * noise
+
+    def believed(
+        self,
+        x: Float[Tensor, "batch ..."],
+        step: Int[Tensor, " batch"],
+        noise: Float[Tensor, "batch ..."],
+        variance: Float[Tensor, "batch ..."],
+        *,
+        largest: float | None = None,
+    ) -> Believed:
+        """The step before x, by the noise in x and a learned place between the least and the most variance.
+
+        `largest` keeps the clean latent within that.
+        """
+        kept_all, betas = self.kept, self.betas
+        before_all = torch.cat([kept_all.new_ones(1), kept_all[:-1]])
+        variances = betas * (1 - before_all) / (1 - kept_all)
+        least_all = torch.cat([variances[1:2] if len(variances) > 1 else betas[:1], variances[1:]]).log()
+        kept, before, beta, least = (
+            _along(each, step, x) for each in (kept_all, before_all, betas, least_all)
+        )
+        clean = x / kept.sqrt() - (1 / kept - 1).sqrt() * noise
+        clean = clean if largest is None else clean.clamp(-largest, largest)
+        mean = (beta * before.sqrt() * clean + (1 - before) * (1 - beta).sqrt() * x) / (1 - kept)
+        share = (variance + 1) / 2
+        return Believed(mean, share * beta.log() + (1 - share) * least, clean)
+
+    def leap(
+        self,
+        x: Float[Tensor, "batch ..."],
+        step: Int[Tensor, " batch"],
+        noise: Float[Tensor, "batch ..."],
+    ) -> Float[Tensor, "batch ..."]:
+        """The step before x without chance (DDIM, equation 12 with no noise), for few steps."""
+        kept_all = self.kept
+        before_all = torch.cat([kept_all.new_ones(1), kept_all[:-1]])
+        kept, before = (_along(each, step, x) for each in (kept_all, before_all))
+        clean = x / kept.sqrt() - (1 / kept - 1).sqrt() * noise
+        return before.sqrt() * clean + (1 - before).sqrt() * noise
+
+
+def _along(values: Float[Tensor, " steps"], step: Int[Tensor, " batch"], x: Tensor) -> Tensor:
+    """The values of steps, beside x and in its type."""
+    return values.to(x.device)[step].to(x.dtype).view(-1, *[1] * (x.ndim - 1))
