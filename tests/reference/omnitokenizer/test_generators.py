@@ -14,7 +14,7 @@ from segma.models.omnitokenizer.config import DitConfig, GptConfig
 from segma.models.omnitokenizer.dit import Dit
 from segma.models.omnitokenizer.gpt import Cache, Gpt
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 STRENGTH = 1.5
 
 
