@@ -28,8 +28,7 @@ from segma.prompts.types import PromptSet
 from segma.results import Prediction
 from segma.runtime import Precision, Runtime
 from segma.tasks.everything import EverythingConfig, segment_everything, usual_config
-from segma.tasks.second_look import usual_look
-from segma.tasks.segment import ImageSession
+from segma.tasks.segment import ImageSession, usual_session
 from segma.tasks.track import VideoSession
 from segma.tasks.track_config import TrackConfig
 from segma.tasks.track_recent_keeper import RecentKeeper
@@ -111,8 +110,7 @@ class Model:
     def image(self, image: Any, *, allow_network: bool = False) -> ImageSession:  # see the class
         """An image that is encoded once and can be asked often."""
         picture = read_image(image, allow_network=allow_network)
-        look = usual_look(self.network.input_spec)
-        return ImageSession(self.network, picture, self.runtime, _name(image), self.lock, look=look)
+        return usual_session(self.network, picture, self.runtime, _name(image), self.lock)
 
     def segment(
         self,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
@@ -26,6 +26,13 @@ def test_the_options_are_those_of_the_task_and_the_model_has_the_defaults() -> N
     ours = {field.name: field.default for field in fields(Grid)}
     assert ours.keys() == {field.name for field in fields(EverythingConfig)} - {"point_grids"}
     assert set(ours.values()) == {None} and len(ours) == 11
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Grid)])
+def test_the_official_defaults_are_told(name: str) -> None:
+    [told] = get_type_hints(Grid, include_extras=True)[name].__metadata__
+    official = getattr(EverythingConfig(), name)
+    assert float(told.show_default.removeprefix("officially ")) == pytest.approx(official, abs=0.002)
 
 
 def test_the_counts_add_up(segma: Segma, toy: Path, photo: Path) -> None:

@@ -46,15 +46,33 @@ Modes = Annotated[
 FindCuts = Annotated[bool, typer.Option("--cuts", help="Look for shot cuts first, as tracking does.")]
 MaxMasks = Annotated[int, typer.Option("--max-masks", metavar="N", min=1, help="Masks a picture that count.")]
 PointsPerSide = Annotated[
-    int | None, typer.Option("--points-per-side", metavar="N", min=1, max=1024, help="Clicks along one side.")
+    int | None,
+    typer.Option(
+        "--points-per-side",
+        show_default="officially 32",
+        metavar="N",
+        min=1,
+        max=1024,
+        help="Clicks along one side.",
+    ),
 ]
 MinIou = Annotated[
     float | None,
-    typer.Option("--pred-iou-thresh", metavar="X", help="Masks of lower predicted IoU go."),
+    typer.Option(
+        "--pred-iou-thresh",
+        show_default="officially 0.88",
+        metavar="X",
+        help="Masks of lower predicted IoU go.",
+    ),
 ]
 MinStability = Annotated[
     float | None,
-    typer.Option("--stability-score-thresh", metavar="X", help="Masks of lower stability go."),
+    typer.Option(
+        "--stability-score-thresh",
+        show_default="officially 0.95",
+        metavar="X",
+        help="Masks of lower stability go.",
+    ),
 ]
 
 

@@ -50,8 +50,7 @@ class Schedule:
         spacing = (total - 1) / (count - 1) if count > 1 else 1.0
         chosen = torch.tensor([round(number * spacing) for number in range(count)])
         kept = self.kept[chosen]
-        before = torch.cat([kept.new_ones(1), kept[:-1]])
-        return Schedule(1 - kept / before, self.trained_step[chosen])
+        return Schedule(1 - kept / _before(kept), self.trained_step[chosen])
 
     @property
     def kept(self) -> Float[Tensor, " steps"]:
@@ -82,7 +81,7 @@ class Schedule:
         `largest` keeps the clean latent within that.
         """
         kept_all, betas = self.kept, self.betas
-        before_all = torch.cat([kept_all.new_ones(1), kept_all[:-1]])
+        before_all = _before(kept_all)
         variances = betas * (1 - before_all) / (1 - kept_all)
         least_all = torch.cat([variances[1:2] if len(variances) > 1 else betas[:1], variances[1:]]).log()
         kept, before, beta, least = (
@@ -101,11 +100,14 @@ class Schedule:
         noise: Float[Tensor, "batch ..."],
     ) -> Float[Tensor, "batch ..."]:
         """The step before x without chance (DDIM, equation 12 with no noise), for few steps."""
-        kept_all = self.kept
-        before_all = torch.cat([kept_all.new_ones(1), kept_all[:-1]])
-        kept, before = (_along(each, step, x) for each in (kept_all, before_all))
+        kept, before = (_along(each, step, x) for each in (self.kept, _before(self.kept)))
         clean = x / kept.sqrt() - (1 / kept - 1).sqrt() * noise
         return before.sqrt() * clean + (1 - before).sqrt() * noise
+
+
+def _before(kept: Float[Tensor, " steps"]) -> Float[Tensor, " steps"]:
+    """What was kept one step earlier; all of it before the first."""
+    return torch.cat([kept.new_ones(1), kept[:-1]])
 
 
 def _along(values: Float[Tensor, " steps"], step: Int[Tensor, " batch"], x: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from segma.runtime import Runtime, memory_errors
 from segma.tasks import postprocess, views
 from segma.tasks.choice import first_candidate, single_masks
 from segma.tasks.preprocess import alike, fit, image_to_model, mask_prompt, pack_prompts
-from segma.tasks.second_look import LookConfig, Window, in_window, placed, window_of
+from segma.tasks.second_look import LookConfig, Window, in_window, placed, usual_look, window_of
 from segma.tasks.views import View
 
 
@@ -227,9 +227,9 @@ class ImageSession:
         """The best answers to a click of those at all scales."""
         assert isinstance(self.model, JudgesViews)
         found = self.views_of(prompt, self.model.views)
-        features, overlaps = views.describe(found, self.size)
+        features = views.describe(found, self.size)
         scores = self.model.judge_views(torch.from_numpy(features)[None])[0].cpu().numpy()  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
-        num_masks = len(found[0].predicted_iou)
+        num_masks, overlaps = len(found[0].predicted_iou), views.overlaps_in(features, len(scores))
         order, records = views.best_first(scores, overlaps, candidates), list[MaskRecord]()
         # an estimate is never above that of a better candidate
         for number, estimate in zip(order, np.minimum.accumulate(scores[order]), strict=True):
@@ -311,6 +311,18 @@ class ImageSession:
                 "prompt.shape", f"The mask is {found}, the image {self.size[1]}x{self.size[0]}."
             )
         return mask_prompt(mask, self.model.input_spec)
+
+
+def usual_session(
+    model: Promptable,
+    image: UInt8[ndarray, "height width 3"],
+    runtime: Runtime,
+    source: str = "",
+    lock: threading.Lock | None = None,
+) -> ImageSession:
+    """A session as users get it: with the second look that goes with the model."""
+    look = usual_look(model.input_spec)
+    return ImageSession(model, image, runtime, source, lock or threading.Lock(), look=look)
 
 
 def encode(model: Promptable, image: UInt8[ndarray, "height width 3"], runtime: Runtime) -> EncodedImage:

@@ -18,8 +18,8 @@ from segma.prompts.types import FramePrompt, MaskPrompt, PromptSet
 from segma.results import TrackRecord
 from segma.tasks import track_follow, track_memory, track_steps
 from segma.tasks.preprocess import frame_to_model
-from segma.tasks.second_look import Window, usual_look
-from segma.tasks.segment import ImageSession
+from segma.tasks.second_look import Window
+from segma.tasks.segment import usual_session
 from segma.tasks.track_config import TrackConfig
 from segma.tasks.track_plan import shot_at
 from segma.tasks.track_state import ABSENT_LOGIT, Close, EncodedFrame, FrameMemory, ObjectTrack, joined
@@ -251,10 +251,9 @@ def _looked(
     session: VideoSession, frame: int, prompt: FramePrompt, previous: torch.Tensor | None
 ) -> FrameMemory:
     """Clicks and boxes answered as on a still, with its looks at parts of it; the mask is remembered."""
-    spec = session.model.input_spec
     if session.still is None or session.still[0] != frame:
         pixels = session.source.read(frame).pixels
-        session.still = frame, ImageSession(session.model, pixels, session.runtime, look=usual_look(spec))
+        session.still = frame, usual_session(session.model, pixels, session.runtime)
     asked = PromptSet(
         points=prompt.points,
         box=prompt.box,

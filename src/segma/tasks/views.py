@@ -50,10 +50,8 @@ def windows(xy: tuple[float, float], size: tuple[int, int], shares: Sequence[flo
     return found
 
 
-def describe(
-    views: Sequence[View], size: tuple[int, int]
-) -> tuple[Float[ndarray, " features"], Float[ndarray, "masks masks"]]:
-    """What is told of the masks of all views of a picture of `size`, and their IoUs with each other.
+def describe(views: Sequence[View], size: tuple[int, int]) -> Float[ndarray, " features"]:
+    """What is told of the masks of all views of a picture of `size`.
 
     `nn.view_judge.num_features` numbers, in this order: predicted IoUs, logarithms of areas, IoUs of all
     pairs, how far each mask runs along an edge of its view that is none of the picture, logarithms of the
@@ -73,7 +71,7 @@ def describe(
             np.log(shares[1:]),
         ]
     )
-    return features.astype(np.float32), overlaps
+    return features.astype(np.float32)
 
 
 def overlaps_in(features: Float[ndarray, " features"], num_masks: int) -> Float[ndarray, "masks masks"]:

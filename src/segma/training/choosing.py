@@ -25,8 +25,7 @@ from segma.prompts.types import PromptSet
 from segma.runtime import Runtime
 from segma.samples import ImageSample
 from segma.tasks import views
-from segma.tasks.second_look import usual_look
-from segma.tasks.segment import ImageSession
+from segma.tasks.segment import ImageSession, usual_session
 from segma.training.loader import Pool
 from segma.training.prompting import first_click, weights_of_objects
 
@@ -127,7 +126,7 @@ def _asked(
     if image.shape[:2] != sample.size:
         return
     count = min(_OF_A_PICTURE, len(usable))
-    session = ImageSession(model, image, runtime, look=usual_look(model.input_spec))
+    session = usual_session(model, image, runtime)
     for index in random.choice(usable, count, replace=False, p=weights_of_objects(areas[usable])):
         truth = sample.objects[int(index)].mask.dense()
         if random.random() < _DEEPEST:
@@ -139,7 +138,7 @@ def _asked(
         prompt = PromptSet.of(points=[xy], labels=[1])
         with torch.inference_mode():
             found = session.views_of(prompt, model.config.view_shares)
-        told, _ = views.describe(found, sample.size)
+        told = views.describe(found, sample.size)
         yield told, np.array([_iou(session, view, mask, prompt, truth)
                               for view in found for mask in range(len(view.predicted_iou))])  # fmt: skip
 

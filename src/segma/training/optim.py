@@ -45,15 +45,15 @@ def optimizer(module: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
 
 def _is_matrix(weight: Tensor) -> bool:
     """Whether a weight mixes many channels into many: linear layers and convolutions, not depthwise ones."""
-    return weight.ndim in (2, 4) and min(len(weight), weight[0].numel()) >= _SMALLEST
+    return weight.ndim in (2, 4) and min(weight.shape[0], weight.shape[1:].numel()) >= _SMALLEST
 
 
 class Muon(torch.optim.AdamW):
     """AdamW, but in groups with `is_matrix` the step is the nearest orthogonal matrix to the mean gradient.
 
     All directions of such a matrix then learn equally fast (Jordan 2024; Liu et al. 2025, arXiv 2502.16982,
-    for its length, which is as AdamW's so that both share a rate and a decay). Kernels of convolutions count
-    as rows. torch has one for linear layers only.
+    for its length, that of AdamW's late steps, so that both share a rate and a decay). Kernels of
+    convolutions count as rows. torch has one for linear layers only.
     """
 
     momentum = 0.95
@@ -90,9 +90,8 @@ class Muon(torch.optim.AdamW):
 def orthogonal(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
     """About the nearest matrix whose singular values are all 1: they end between 0.7 and 1.2.
 
-    Those below a thousandth of the largest may stay smaller.
-    The iteration runs on the products of the shorter side's vectors, so that a kernel of 256 x 2304 costs two
-    long products and not ten.
+    Those below a thousandth of the largest may stay smaller. The iteration runs on the products of the
+    shorter side's vectors, so that a kernel of 256 x 2304 costs two long products and not ten.
     """
     if matrix.shape[0] > matrix.shape[1]:
         return orthogonal(matrix.mT).mT

@@ -20,8 +20,7 @@ from segma.prompts.simulate import Click, box_prompt, first_click, jittered_box,
 from segma.results import MaskRecord
 from segma.runtime import Runtime
 from segma.samples import ImageSample, VideoSample
-from segma.tasks.second_look import usual_look
-from segma.tasks.segment import ImageSession
+from segma.tasks.segment import ImageSession, usual_session
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +105,7 @@ def ask(model: Promptable, asked: Sequence[Question], runtime: Runtime | None = 
         if image.shape[:2] != question.sample.size:
             _log.warning("%s is not measured: its masks have another size", question.sample.file_name)
             continue
-        session = ImageSession(model, image, runtime, look=usual_look(model.input_spec))
+        session = usual_session(model, image, runtime)
         for index in question.objects:
             truth = question.sample.objects[index].mask.dense()
             rows.append(_object(session, truth, f"{question.sample.file_name}/{index}"))

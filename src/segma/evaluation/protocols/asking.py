@@ -19,8 +19,7 @@ from segma.prompts.simulate import Click, Rule, first_click, next_click
 from segma.results import MaskRecord
 from segma.runtime import Runtime
 from segma.samples import ImageSample, ObjectSample, PictureFile
-from segma.tasks.second_look import usual_look
-from segma.tasks.segment import ImageSession
+from segma.tasks.segment import ImageSession, usual_session
 
 OnProgress = Callable[[int, int], None]
 """Hears of objects done and objects in all."""
@@ -162,5 +161,4 @@ def _session(
         found, said = f"{image.shape[1]}x{image.shape[0]}", f"{sample.size[1]}x{sample.size[0]}"
         skipped.append(f"{sample.file_name}: the picture is {found}, its masks {said}")
         return None
-    look = usual_look(network.input_spec)
-    return ImageSession(network, image, runtime, sample.file_name, look=look)
+    return usual_session(network, image, runtime, sample.file_name)

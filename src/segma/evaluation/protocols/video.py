@@ -25,8 +25,7 @@ from segma.prompts.types import FramePrompt, Points
 from segma.results import TrackFrame
 from segma.runtime import Runtime
 from segma.samples import TrackSample, VideoSample
-from segma.tasks.second_look import usual_look
-from segma.tasks.segment import ImageSession
+from segma.tasks.segment import ImageSession, usual_session
 from segma.tasks.track import VideoSession
 from segma.tasks.track_config import TrackConfig
 from segma.tasks.track_recent_keeper import RecentKeeper
@@ -199,8 +198,7 @@ class _Clip:
             if clicks:
                 if frame not in images:
                     pixels = self.source.read(frame).pixels
-                    look = usual_look(self.network.input_spec)
-                    images[frame] = ImageSession(self.network, pixels, self.runtime, look=look)
+                    images[frame] = usual_session(self.network, pixels, self.runtime)
                 clicked = click_until(images[frame], masks[frame].dense(), clicks)
             starts.append(_Start(track=track, frame=frame, truth=masks[frame], clicked=clicked))
         return starts

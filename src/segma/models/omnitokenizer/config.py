@@ -60,8 +60,6 @@ class OmniTokenizerConfig:
     shows it."""
     temporal_memory: int = 0
     """Groups before its own that a token attends to over time; 0: all, as officially."""
-    image_size: int = 256
-    """Side that flat lists of codes are read with; no tensor shows it."""
 
     def __post_init__(self) -> None:
         """Check what the parts need of each other."""

@@ -125,8 +125,6 @@ class Dit(nn.Module):
     Clips are (batch, groups, channels, rows, columns); odd blocks attend over time.
     """
 
-    pos_embed: Tensor
-
     def __init__(self, config: DitConfig) -> None:
         super().__init__()
         self.config = config
@@ -188,17 +186,13 @@ class Dit(nn.Module):
         found = self(torch.cat([x, x]), torch.cat([t, t]), torch.cat([y, none]))
         axis = x.ndim - 3
         wanted, other = found.chunk(2)
-        away = other + strength * (wanted - other)
-        return torch.cat([away.narrow(axis, 0, channels), _rest(wanted, axis, channels)], axis)
+        pushed = other.narrow(axis, 0, channels).lerp(wanted.narrow(axis, 0, channels), strength)
+        return torch.cat([pushed, wanted.narrow(axis, channels, wanted.shape[axis] - channels)], axis)
 
     def _unpatched(self, x: Float[Tensor, "batch n numbers"]) -> Float[Tensor, "batch twice h w"]:
         side, patch = self.config.side // self.config.patch, self.config.patch
         x = x.view(len(x), side, side, patch, patch, -1).permute(0, 5, 1, 3, 2, 4)
         return x.reshape(len(x), -1, side * patch, side * patch)
-
-
-def _rest(x: Tensor, axis: int, first: int) -> Tensor:
-    return x.narrow(axis, first, x.shape[axis] - first)
 
 
 def _modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 _LAPLACE_MARGIN = 0.1
 
 
-def laplace_loss(made: Float[Tensor, ...], real: Float[Tensor, ...]) -> Float[Tensor, ""]:
+def laplace_loss(made: Tensor, real: Tensor) -> Float[Tensor, ""]:
     """The mean absolute error of pixels of -0.5..0.5 that are squeezed into 0.1..0.9.
 
     parity: the scripts name it and never add it, as their reconstruction loss is absolute anyway.
