@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from segma.models.catalog import MODELS
+from segma.models.omnitokenizer.config import OmniTokenizerConfig
+from segma.models.omnitokenizer.model import OmniTokenizer
 from segma.models.sam.model import Sam
 
 Segma = Callable[..., Any]  # conftest's Ended
@@ -62,6 +65,38 @@ def test_info_of_a_file(segma: Segma, toy: Path) -> None:
     text = segma("model", "info", toy).out
     assert f"sha256        {data['sha256']}\n" in text
     assert "fit           all tensors fit\n" in text
+
+
+@pytest.fixture
+def tokenizer(tmp_path: Path) -> Path:
+    """A tokenizer of toy size as its authors' training program left it."""
+    config = OmniTokenizerConfig(
+        dim=16, heads=2, head_dim=8, mlp_dim=20, window=2, encoder_spatial="tw", encoder_temporal="t",
+        decoder_temporal="t", decoder_spatial="t", num_codes=32,
+    )  # fmt: skip
+    state = {**OmniTokenizer(config).state_dict(), "image_discriminator.main.0.bias": torch.ones(3)}
+    arguments = argparse.Namespace(casual_in_peg=True, l2_code=True)
+    torch.save({"state_dict": state, "hyper_parameters": {"args": arguments}}, tmp_path / "run.ckpt")
+    return tmp_path / "run.ckpt"
+
+
+def test_info_of_a_training_run_tells_what_was_inferred(segma: Segma, tokenizer: Path) -> None:
+    [data] = segma("model", "info", tokenizer, "--json").objects
+    assert (data["system"], data["variant"], data["fit"]) == ("omnitokenizer", None, "all tensors fit")
+    assert data["config"]["encoder_spatial"] == "tw" and data["config"]["num_codes"] == 32
+    assert "temporal_layout official" in segma("model", "info", tokenizer).out
+
+
+@pytest.mark.parametrize("verb", ["segment", "everything"])
+def test_a_model_for_another_task_is_refused_by_name_and_as_a_file(
+    verb: str, segma: Segma, tokenizer: Path, photo: Path, cache: Path
+) -> None:
+    point = ("--point", "3,3") if verb == "segment" else ()
+    for model in ("omnitokenizer_ffhq", tokenizer):
+        done = segma(verb, photo, *point, "--model", model, "-o", photo.parent / "out")
+        assert done.code == 4
+        assert f'{Path(model).stem} is not for the task "segment". Choose another' in done.err
+    assert not cache.exists()
 
 
 def test_check_of_a_file_that_fits(segma: Segma, official: Path) -> None:

@@ -13,10 +13,12 @@ from torch import nn
 from segma.errors import ModelError
 from segma.models.catalog import System, all_models, all_systems, find_system
 
-# Keys of a checkpoint's metadata. The first two are ours; the last holds a config.json beside the weights.
+# Keys of a checkpoint's metadata. The first two are ours; the others hold a config.json beside the weights,
+# and the arguments of the program that trained them.
 SYSTEM_KEY = "segma_system"
 CONFIG_KEY = "segma_config"
 HUB_CONFIG_KEY = "config.json"
+ARGUMENTS_KEY = "arguments"
 
 T = TypeVar("T")
 Shapes = Mapping[str, tuple[int, ...]]
@@ -69,6 +71,15 @@ class LayoutModule(Protocol):
 
     def with_transformers_config(self, config: Any, values: Mapping[str, Any]) -> Any:
         """The config, with what only a config.json can say."""
+        ...
+
+
+@runtime_checkable
+class ReadsArguments(Protocol):
+    """What the layout module of a system offers whose files hold arguments that matter."""
+
+    def with_arguments(self, config: Any, values: Mapping[str, Any]) -> Any:
+        """The config, with what only the arguments of the training program can say."""
         ...
 
 
@@ -157,12 +168,14 @@ def build(system: System, config: Any) -> nn.Module:  # each system's own datacl
 
 
 def _refined(found: Detection, metadata: Mapping[str, str]) -> Detection:
-    """The detection, with what only the config.json beside the weights can say."""
-    if HUB_CONFIG_KEY not in metadata:
-        return found
-    system = find_system(found.system)
-    values = _json_object(metadata[HUB_CONFIG_KEY], HUB_CONFIG_KEY)
-    config = layout_module(system).with_transformers_config(found.config, values)
+    """The detection, with what only the config.json beside the weights, or arguments in them, can say."""
+    system, config = find_system(found.system), found.config
+    layout = layout_module(system)
+    if HUB_CONFIG_KEY in metadata:
+        values = _json_object(metadata[HUB_CONFIG_KEY], HUB_CONFIG_KEY)
+        config = layout.with_transformers_config(config, values)
+    if ARGUMENTS_KEY in metadata and isinstance(layout, ReadsArguments):
+        config = layout.with_arguments(config, _json_object(metadata[ARGUMENTS_KEY], ARGUMENTS_KEY))
     return replace(found, config=config, variant=variant_name(system, config))
 
 

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from segma.checkpoints.detect import Detection, advice, build, config_module, identify, layout_module
 from segma.checkpoints.match import Misfit, compare, fit, shapes_of
 from segma.checkpoints.origin import file_hashes
-from segma.checkpoints.read import SUFFIXES, read_checkpoint
+from segma.checkpoints.read import SUFFIXES, Checkpoint, read_checkpoint
 from segma.checkpoints.save import LICENCE_KEY, ORIGIN_KEY
+from segma.errors import ModelError
 from segma.models.catalog import ALIASES, MODELS, Entry, find_system, lookup
 from segma.runtime import Runtime
 
@@ -82,7 +83,40 @@ def load(
     network stays on the CPU, in float32. Raises `ModelError` model.unknown, model.unreadable,
     model.pickle and those of `hub.fetch`, `MisfitError`, `InputError` input.not_found.
     """
-    loaded = _from_file(*_resolve(name_or_path, on_progress))
+    path, entry = _resolve(name_or_path, on_progress)
+    loaded = _from_checkpoint(read_checkpoint(path), entry)
+    if runtime is not None:
+        runtime.place(loaded.module)
+    return loaded
+
+
+def load_inside(
+    name_or_path: str | Path,
+    prefix: str,
+    runtime: Runtime | None = None,
+    *,
+    on_progress: Progress | None = None,
+) -> LoadedModel:
+    """A network that a checkpoint holds besides its own, as `load` gives it: that under a prefix of names.
+
+    OmniTokenizer's language models hold their tokenizer under `first_stage_model.`. Raises what `load`
+    raises, and `ModelError` model.unreadable when there is nothing under the prefix.
+    """
+    path, entry = _resolve(name_or_path, on_progress)
+    whole = read_checkpoint(path)
+    tensors = {
+        name.removeprefix(prefix): tensor for name, tensor in whole.tensors.items() if name.startswith(prefix)
+    }
+    if not tensors:
+        raise ModelError("model.unreadable", f'{path.name} holds nothing under "{prefix}".')
+    metadata = {key: whole.metadata[key] for key in (LICENCE_KEY, ORIGIN_KEY) if key in whole.metadata}
+    loaded = _from_checkpoint(replace(whole, tensors=tensors, metadata=metadata), None)
+    label = entry.name if entry else path.stem
+    loaded = replace(
+        loaded,
+        name=f"{label}/{prefix.rstrip('.')}",
+        licence=entry.licence if entry else loaded.licence,
+    )
     if runtime is not None:
         runtime.place(loaded.module)
     return loaded
@@ -137,9 +171,9 @@ def _fetched(name: str, on_progress: Progress | None) -> Path:
     return fetch(name, on_progress=on_progress)
 
 
-def _from_file(path: Path, entry: Entry | None) -> LoadedModel:
-    """A network with the weights of a file; of the size that its row promises, if it has a row."""
-    checkpoint = read_checkpoint(path)
+def _from_checkpoint(checkpoint: Checkpoint, entry: Entry | None) -> LoadedModel:
+    """A network with the weights of a checkpoint; of the size that its row promises, if it has a row."""
+    path = checkpoint.origin
     found = identify(checkpoint.shapes, checkpoint.metadata)
     wanted = found if entry is None else _promised(entry, found)
     module = _skeleton(wanted)

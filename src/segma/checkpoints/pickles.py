@@ -3,15 +3,21 @@
 A pickle names the functions that it wants called. First all those names are collected without following
 any (`foreign_globals`), and the file is refused when one is not in the closed list below; then torch
 reads it with `weights_only`, which enforces a list of its own.
+
+One class of this list is not in torch's: `argparse.Namespace`, in which training programs keep their
+arguments. It is a bag of values: making one calls nothing but itself, whatever is in it.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import mmap
 import pickletools
+import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
@@ -25,6 +31,7 @@ Stream = io.BytesIO | mmap.mmap
 _ALLOWED = frozenset(
     {
         "_codecs.encode",
+        "argparse.Namespace",
         "builtins.bytearray",
         "builtins.complex",
         "builtins.set",
@@ -50,6 +57,8 @@ _STORAGES = frozenset(f"torch.{number}Storage" for number in _NUMBERS)
 _DTYPES = frozenset(str(value) for value in vars(torch).values() if isinstance(value, torch.dtype))
 # A pickle stores the module that defines a function; people know it by the one they import.
 _KNOWN_AS = {"posix": "os", "nt": "os", "__builtin__": "builtins", "copy_reg": "copyreg"}
+# What torch is told to allow holds for the whole process: only one thread may change it.
+_ALLOWING = threading.Lock()
 # torch wrote files of this form before 1.6: this many pickles, then raw numbers.
 _LEGACY_PICKLES = 4
 
@@ -69,8 +78,9 @@ def read_pickled(path: Path) -> object:
     try:
         # nothing in here may run code, so any exception means the same: this is no checkpoint
         if by_path:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        with path.open("rb") as file:
+            with _with_namespaces():
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with path.open("rb") as file, _with_namespaces():
             return torch.load(file, map_location="cpu", weights_only=True)
     except MemoryError:
         raise
@@ -78,6 +88,18 @@ def read_pickled(path: Path) -> object:
         raise ModelError(
             "model.unreadable", f"{path}: cut short, or no checkpoint ({type(error).__name__})."
         ) from error
+
+
+@contextmanager
+def _with_namespaces() -> Generator[None]:
+    """Let torch read `argparse.Namespace`, unless the user lets it anyway."""
+    with _ALLOWING:
+        allowed = cast("list[object]", torch.serialization.get_safe_globals())  # pyright: ignore[reportUnknownMemberType]: its functions have unknown types
+        if argparse.Namespace in allowed:
+            yield
+            return
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            yield
 
 
 def foreign_globals(stream: Stream) -> list[str]:

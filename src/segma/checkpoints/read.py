@@ -5,6 +5,7 @@ What a file is, is found from its first bytes and never from its suffix.
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,14 +16,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from segma.checkpoints.detect import HUB_CONFIG_KEY
+from segma.checkpoints.detect import ARGUMENTS_KEY, HUB_CONFIG_KEY
 from segma.checkpoints.pickles import read_pickled
 from segma.errors import InputError, ModelError
 
 SUFFIXES = frozenset({".safetensors", ".pt", ".pth", ".bin", ".ckpt"})
 
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-# Where training programs put the weights inside what they save, best first.
+# Where training programs put the weights inside what they save, best first; `ema` goes before them all where
+# it holds a moving average of the whole network.
 _NESTED_UNDER = ("state_dict", "model", "model_state_dict", "ema", "module")
 _FIRST_BYTES = 512
 _LFS_MARK = b"version https://git-lfs.github.com/spec/"
@@ -74,7 +76,8 @@ def _read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     problem = _not_a_checkpoint(head)
     if problem:
         raise _unreadable(path, problem)
-    return _named_tensors(path, read_pickled(path)), {}
+    found = read_pickled(path)
+    return _named_tensors(path, found), _arguments(found)
 
 
 def _not_a_checkpoint(head: bytes) -> str:
@@ -110,7 +113,9 @@ def _named_tensors(path: Path, found: object) -> dict[str, Tensor]:
         if not isinstance(found, Mapping):
             break
         values = cast("Mapping[object, object]", found)
-        inner = next((values[key] for key in _NESTED_UNDER if isinstance(values.get(key), Mapping)), None)
+        inner = _average(values) or next(
+            (values[key] for key in _NESTED_UNDER if isinstance(values.get(key), Mapping)), None
+        )
         if inner is None:
             break
         found = inner
@@ -127,6 +132,34 @@ def _named_tensors(path: Path, found: object) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         _check_stored(path, name, tensor)
     return tensors
+
+
+def _average(values: Mapping[object, object]) -> Mapping[object, object] | None:
+    """The moving average of a network beside that network, if there is one with as many tensors."""
+    found, beside = values.get("ema"), values.get("model")
+    if not isinstance(found, Mapping) or not isinstance(beside, Mapping):
+        return None
+    average = cast("Mapping[object, object]", found)
+    is_whole = len(average) >= len(cast("Mapping[object, object]", beside))
+    return average if is_whole and all(isinstance(value, Tensor) for value in average.values()) else None
+
+
+def _arguments(found: object) -> dict[str, str]:
+    """The plain values among a training program's arguments, as metadata; {} where there is no Namespace."""
+    if not isinstance(found, Mapping):
+        return {}
+    values = cast("Mapping[object, object]", found)
+    hyper = values.get("hyper_parameters")
+    inner = cast("Mapping[object, object]", hyper).get("args") if isinstance(hyper, Mapping) else hyper
+    for arguments in (inner, values.get("args")):
+        if isinstance(arguments, argparse.Namespace):
+            plain = {
+                name: value
+                for name, value in cast("dict[object, object]", vars(arguments)).items()
+                if isinstance(name, str) and isinstance(value, str | int | float | None)
+            }
+            return {ARGUMENTS_KEY: json.dumps(plain)}
+    return {}
 
 
 def _check_stored(path: Path, name: str, tensor: Tensor) -> None:

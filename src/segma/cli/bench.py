@@ -37,7 +37,7 @@ def bench(
     picture = computed_picture() if source is None else Item(name=source).read()
     model = LazyModel(compute, console).get()
     console.note(f"measuring {model.name} on {model.runtime.describe()} ...")
-    rows = bench_rows(model.network, picture, runtime=model.runtime, repeats=repeats)
+    rows = bench_rows(model.promptable(), picture, runtime=model.runtime, repeats=repeats)
     size = {"width": picture.shape[1], "height": picture.shape[0]}
     data = {
         "model": model.name,

@@ -12,6 +12,7 @@ import typer
 from segma.cli.console import Console
 from segma.cli.progress import Bar
 from segma.engines.catalog import ENGINES
+from segma.models.catalog import check_task
 
 if TYPE_CHECKING:
     from segma.api import Model as Segmenter
@@ -62,10 +63,17 @@ class Compute:
         ),
     ] = "eager"
 
-    def load(self, on_progress: Callable[[int, int | None], None] | None = None) -> Segmenter:
-        """The model. Raises ModelError, and InputError for a file that is not there."""
+    def load(
+        self, on_progress: Callable[[int, int | None], None] | None = None, *, task: str = "segment"
+    ) -> Segmenter:
+        """The model.
+
+        Raises ModelError, before anything is fetched where it is not for `task`, and InputError for a file
+        that is not there.
+        """
         from segma.api import load
 
+        check_task(self.model, task)
         return load(
             self.model,
             device=self.device,

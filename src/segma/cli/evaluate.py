@@ -233,7 +233,7 @@ def _evaluate(
     )
     samples = evenly(found, evaluating.limit)
     model = LazyModel(compute, console).get()
-    network = model.with_memory() if is_video else model.network
+    network = model.with_memory() if is_video else model.promptable()
     what = "clips" if is_video else "pictures"
     console.note(f"measuring {model.name} on {len(samples)} {what} of {data} ...")
     with Bar("clips" if is_video else "objects", quiet=console.quiet) as bar:

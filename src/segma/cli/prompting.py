@@ -123,7 +123,7 @@ class Questions:
         model = models.get()
         session = model.image(picture)
         session.source = item.file_name
-        prompts = [asked.prompt_set(model.network.input_spec) for asked in objects]
+        prompts = [asked.prompt_set(model.promptable().input_spec) for asked in objects]
         return session.predict(prompts, candidates=candidates, normalized=normalized)
 
     def strangers(self, items: Sequence[Item]) -> list[str]:

@@ -24,11 +24,11 @@ _Row = TypeVar("_Row", "Entry", "System")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfficialFile:
-    """Weights that their authors publish: the address of one file, and the same weights on the hub."""
+    """Weights that their authors publish: the address of one file, and their repository on the hub."""
 
     url: str
     hub_repo: str
-    """Repository of the same weights in the layout of transformers."""
+    """Repository of the same weights, in the layout of transformers where there is such a layout."""
 
     @property
     def file_name(self) -> str:
@@ -53,7 +53,7 @@ class System:
 
     The config module has `VARIANTS`, `to_json_dict` and `from_json_dict`; the layout module has
     `detect`, `layout_of`, `strip_wrapping`, `to_official`, `to_transformers` and
-    `transformers_config`; the model class takes the config.
+    `transformers_config`, and `with_arguments` where it reads those; the model class takes the config.
     """
 
     name: str
@@ -137,7 +137,61 @@ def _sam2(release: tuple[str, str, int], size: tuple[str, str, int, str]) -> Ent
 
 _SAM2_ROWS = tuple(_sam2(release, size) for release in _SAM2_RELEASES for size in _SAM2_SIZES)
 
-MODELS: Mapping[str, Entry] = MappingProxyType({row.name: row for row in (*_ROWS, *_SAM2_ROWS)})
+_OMNI_REPO = "Daniel0724/OmniTokenizer"
+# Variant, its system, what it does, and its parameters.
+_OMNI_KINDS = MappingProxyType(
+    {
+        "omnitokenizer_vq": ("omnitokenizer", "tokens", 53_708_440),
+        "omnitokenizer_kl": ("omnitokenizer", "tokens", 53_712_544),
+        "omnitokenizer_image": ("omnitokenizer", "tokens", 54_923_848),
+        "omnitokenizer_image_biased": ("omnitokenizer", "tokens", 54_923_848),
+        "omnitokenizer_gpt_imagenet": ("omnitokenizer_gpt", "generate", 709_774_848),
+        "omnitokenizer_gpt_ucf": ("omnitokenizer_gpt", "generate", 713_304_576),
+        "omnitokenizer_gpt_k600": ("omnitokenizer_gpt", "generate", 712_989_696),
+        "omnitokenizer_dit_xl": ("omnitokenizer_dit", "generate", 675_184_960),
+        "omnitokenizer_latte_xl": ("omnitokenizer_dit", "generate", 674_155_072),
+    }
+)
+# File, variant, and what it was trained on.
+_OMNI_FILES = (
+    ("imagenet_k600.ckpt", "omnitokenizer_vq", "codes, the one to try first: ImageNet, Kinetics-600"),
+    (
+        "imagenet_only.ckpt",
+        "omnitokenizer_image_biased",
+        "codes of images: ImageNet; its name sets attention_bias",
+    ),
+    ("imagenet_ucf.ckpt", "omnitokenizer_vq", "codes: ImageNet, UCF-101"),
+    ("imagenet_mit.ckpt", "omnitokenizer_vq", "codes: ImageNet, Moments in Time"),
+    ("imagenet_sthv2.ckpt", "omnitokenizer_vq", "codes: ImageNet, Something-Something v2"),
+    ("celebahq.ckpt", "omnitokenizer_image", "codes of images: CelebA-HQ"),
+    ("celebahq_ucf.ckpt", "omnitokenizer_vq", "codes: CelebA-HQ, UCF-101"),
+    ("celebahq_k600.ckpt", "omnitokenizer_vq", "codes: CelebA-HQ, Kinetics-600"),
+    ("ffhq.ckpt", "omnitokenizer_image", "codes of images: FFHQ"),
+    ("ffhq_ucf.ckpt", "omnitokenizer_vq", "codes: FFHQ, UCF-101"),
+    ("ffhq_k600.ckpt", "omnitokenizer_vq", "codes: FFHQ, Kinetics-600"),
+    ("imagenet_ucf_vae.ckpt", "omnitokenizer_kl", "latents: ImageNet, UCF-101"),
+    ("imagenet_k600_vae.ckpt", "omnitokenizer_kl", "latents: ImageNet, Kinetics-600"),
+    ("imagenet_class_lm.ckpt", "omnitokenizer_gpt_imagenet", "codes of an ImageNet class"),
+    ("ucf_class_lm.ckpt", "omnitokenizer_gpt_ucf", "codes of clips of a UCF-101 class"),
+    ("k600_fp_lm.ckpt", "omnitokenizer_gpt_k600", "codes that continue a Kinetics-600 clip"),
+    ("dit.pt", "omnitokenizer_dit_xl", "latents of an ImageNet class"),
+    ("latte_17frms.pt", "omnitokenizer_latte_xl", "latents of clips of a UCF-101 class"),
+)
+
+
+def _omni(file_name: str, variant: str, note: str) -> Entry:
+    system, task, parameters = _OMNI_KINDS[variant]
+    url = f"https://huggingface.co/{_OMNI_REPO}/resolve/main/{file_name}"
+    return Entry(
+        name=f"omnitokenizer_{file_name.rsplit('.', 1)[0]}", system=system, variant=variant,
+        tasks=(task,), licence="MIT", parameters=parameters, note=note,
+        weights=OfficialFile(url=url, hub_repo=_OMNI_REPO),
+    )  # fmt: skip
+
+
+_OMNI_ROWS = tuple(_omni(*row) for row in _OMNI_FILES)
+
+MODELS: Mapping[str, Entry] = MappingProxyType({row.name: row for row in (*_ROWS, *_SAM2_ROWS, *_OMNI_ROWS)})
 
 ALIASES: Mapping[str, str] = MappingProxyType(
     {"vit_b": "sam_vit_b", "vit_l": "sam_vit_l", "vit_h": "sam_vit_h"}
@@ -161,6 +215,27 @@ SYSTEMS: Mapping[str, System] = MappingProxyType(
             model_class="Sam2",
             layout_module="segma.models.sam2.layout",
         ),
+        "omnitokenizer": System(
+            name="omnitokenizer",
+            config_module="segma.models.omnitokenizer.config",
+            model_module="segma.models.omnitokenizer.model",
+            model_class="OmniTokenizer",
+            layout_module="segma.models.omnitokenizer.layout",
+        ),
+        "omnitokenizer_gpt": System(
+            name="omnitokenizer_gpt",
+            config_module="segma.models.omnitokenizer.gpt_config",
+            model_module="segma.models.omnitokenizer.gpt",
+            model_class="Gpt",
+            layout_module="segma.models.omnitokenizer.gpt_layout",
+        ),
+        "omnitokenizer_dit": System(
+            name="omnitokenizer_dit",
+            config_module="segma.models.omnitokenizer.dit_config",
+            model_module="segma.models.omnitokenizer.dit",
+            model_class="Dit",
+            layout_module="segma.models.omnitokenizer.dit_layout",
+        ),
     }
 )
 
@@ -179,6 +254,19 @@ def lookup(name: str) -> Entry:
         f'No model "{name}". Nearest: {ALIASES.get(nearest, nearest)}.',
         "See: segma model list",
     )
+
+
+def check_task(name: str, task: str) -> None:
+    """`ModelError` model.task for a name of the catalog whose model is for other tasks; files may pass."""
+    row = all_models().get(ALIASES.get(name, name))
+    if row is not None and task not in row.tasks:
+        raise wrong_task(row.name, task, "default" if task == "segment" else "")
+
+
+def wrong_task(name: str, task: str, other: str = "") -> ModelError:
+    """The error for a model that cannot do this, with the name of one that can."""
+    choose = f"Choose another, for example --model {other}." if other else "See: segma model list"
+    return ModelError("model.task", f'{name} is not for the task "{task}".', choose)
 
 
 def all_models() -> dict[str, Entry]:

@@ -212,3 +212,157 @@ class WithMemory(Promptable, Protocol):
     ) -> Float[Tensor, "batch h w memory_dim"]:
         """Memories, float32, of an unconditioned frame and masks in 0..1 (one or many)."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CodeSpec:
+    """What a visual tokenizer gives.
+
+    `num_codes` is 0 for latents of `channels` numbers, `channels` is 0 for codes. Sides of pictures are
+    multiples of `side_multiple`; a code stands for `patch` pixels squared. A clip is one frame and then
+    groups of `temporal_patch`. `chunk`: 0 for models that are causal in time, which take a clip of any length
+    group by group; else the frames of a clip at most, as one of more is cut into such.
+    """
+
+    num_codes: int
+    channels: int
+    patch: int
+    temporal_patch: int
+    side_multiple: int
+    chunk: int
+
+
+@runtime_checkable
+class VisualTokenizer(Protocol):
+    """Pictures and clips to codes (or latents) and back: what `tasks.tokenize` needs.
+
+    Pixels are value / 255 - 0.5; an image is a clip of one frame. A stream is what a causal model remembers
+    of a clip whose groups come one after the other, one for encoding and one for decoding.
+    """
+
+    @property
+    def code_spec(self) -> CodeSpec:
+        """What it takes and gives."""
+        ...
+
+    def encode_codes(
+        self, pixels: Float[Tensor, "batch 3 t h w"], stream: Any = None
+    ) -> Int[Tensor, "batch groups rows columns"]:
+        """The codes of a clip, or of its next groups; of models with a codebook."""
+        ...
+
+    def encode_latent(
+        self, pixels: Float[Tensor, "batch 3 t h w"], stream: Any = None
+    ) -> Float[Tensor, "batch groups rows columns channels"]:
+        """The most likely latents of a clip, or of its next groups; of models without a codebook."""
+        ...
+
+    def decode_codes(
+        self, codes: Int[Tensor, "batch groups rows columns"], stream: Any = None
+    ) -> Float[Tensor, "batch 3 t h w"]:
+        """The pixels of codes, not clamped."""
+        ...
+
+    def decode_latent(
+        self, latent: Float[Tensor, "batch groups rows columns channels"], stream: Any = None
+    ) -> Float[Tensor, "batch 3 t h w"]:
+        """The pixels of latents, not clamped."""
+        ...
+
+    def encoding_stream(self) -> Any:  # each model's own
+        """For a clip that comes in pieces: one frame first, then whole groups."""
+        ...
+
+    def decoding_stream(self) -> Any:  # each model's own
+        """For codes or latents that come group by group."""
+        ...
+
+
+Order = Literal["class_start", "start_class", "codes"]
+"""What stands before the codes of a language model: class and start symbol in an order, or nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GeneratorSpec:
+    """What a generator makes: `groups` latent frames of `side` x `side` codes, or latents of `channels`.
+
+    `num_codes` is 0 for latents, `channels` is 0 for codes; `num_classes` is 0 where nothing is asked for.
+    `order` and `parity` (the slips of the official sampler, see `tasks.sample_codes`) are for codes;
+    `latent_scale` (which latents are multiplied by), `guided_channels` and `has_time` for latents.
+    """
+
+    groups: int
+    side: int
+    num_codes: int = 0
+    channels: int = 0
+    num_classes: int
+    class_names: tuple[str, ...] = ()
+    order: Order = "codes"
+    parity: bool = False
+    has_time: bool = False
+    latent_scale: float = 1.0
+    guided_channels: int = 0
+
+
+@runtime_checkable
+class CodeGenerator(Protocol):
+    """A language model over codes: what `tasks.sample_codes` needs.
+
+    Ids are 0 for the start symbol, then classes, then codes; in the order "codes" they are codes alone.
+    """
+
+    @property
+    def generator_spec(self) -> GeneratorSpec:
+        """What it makes."""
+        ...
+
+    def new_cache(self, batch: int, length: int) -> Any:  # each model's own
+        """What it remembers of so many rows of at most so many ids."""
+        ...
+
+    def extend(
+        self,
+        ids: Int[Tensor, "batch n"],
+        start: int,
+        cache: Any,  # of `new_cache`
+        shown: Bool[Tensor, "batch n"] | None = None,
+    ) -> Float[Tensor, "batch n vocabulary"]:
+        """The logits after ids at positions `start` and following; those not `shown` are not there."""
+        ...
+
+
+@runtime_checkable
+class LatentGenerator(Protocol):
+    """A network that finds the noise in latents, and what its variance is: for `tasks.sample_latents`.
+
+    Latents are (batch, channels, rows, columns), of clips (batch, groups, channels, rows, columns).
+    """
+
+    @property
+    def generator_spec(self) -> GeneratorSpec:
+        """What it makes."""
+        ...
+
+    def __call__(
+        self,
+        x: Float[Tensor, "batch *groups channels h w"],
+        t: Int[Tensor, " batch"],
+        y: Int[Tensor, " batch"],
+    ) -> Float[Tensor, "batch *groups twice h w"]:
+        """Noise in the first half of the channels, its variance's place in the second."""
+        ...
+
+    def guided(
+        self,
+        x: Float[Tensor, "batch *groups channels h w"],
+        t: Int[Tensor, " batch"],
+        y: Int[Tensor, " batch"],
+        strength: float,
+        *,
+        channels: int,
+    ) -> Float[Tensor, "batch *groups twice h w"]:
+        """The same, the noise of the first channels pushed away from that of no class; 1 is no push."""
+        ...
+
+
+Generator = CodeGenerator | LatentGenerator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, asdict, fields
+from math import isfinite
 from typing import Any, NoReturn, TypeVar, cast
 
 from segma.errors import ModelError
@@ -39,17 +40,22 @@ def to_json(config: Any) -> dict[str, Any]:  # any dataclass; JSON
     return {name: [*value] if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-def from_json(kind: type[C], system: str, values: Mapping[str, Any]) -> C:  # JSON
-    """The config of `to_json`. `ModelError` model.unreadable on unknown, missing or wrong fields."""
+def from_json(
+    kind: type[C], system: str, values: Mapping[str, Any], zeros: tuple[str, ...] = ()
+) -> C:  # JSON
+    """The config of `to_json`. `ModelError` model.unreadable on unknown, missing or wrong fields.
+
+    `zeros` names the numbers that may be 0 though it is not what is usual.
+    """
     known = {field.name: field for field in fields(cast(Any, kind))}  # any dataclass
     unknown = sorted(str(name) for name in values.keys() - known.keys())
     lacking = [name for name, field in known.items() if field.default is MISSING and name not in values]
     if unknown or lacking:
         refuse(system, f"it has no field {unknown[0]}" if unknown else f"{lacking[0]} is not given")
-    return kind(**{name: _field(system, known[name], value) for name, value in values.items()})
+    return kind(**{name: _field(system, known[name], value, name in zeros) for name, value in values.items()})
 
 
-def _field(system: str, field: Field[Any], value: Any) -> Any:  # JSON
+def _field(system: str, field: Field[Any], value: Any, may_be_zero: bool) -> Any:  # JSON
     if field.type in ("bool", bool):
         if not isinstance(value, bool):
             refuse(system, f"{field.name} is {value!r}, neither true nor false")
@@ -57,8 +63,17 @@ def _field(system: str, field: Field[Any], value: Any) -> Any:  # JSON
         if not isinstance(value, str):
             refuse(system, f"{field.name} is {value!r}, not a text")
     elif field.type in ("int", int):
-        if field.default != 0 or value != 0:  # where nothing is the usual number, nothing is allowed
+        may_be_zero = may_be_zero or field.default == 0  # where nothing is the usual number
+        if not (may_be_zero and _is_int(value) and value == 0):
             check_size(system, field.name, value)
+    elif field.type in ("float", float):
+        if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
+            refuse(system, f"{field.name} is {value!r}, not a number")
+    elif field.type == "tuple[str, ...]":
+        texts = cast("list[object]", value) if isinstance(value, list | tuple) else [None]
+        if not all(isinstance(text, str) for text in texts):
+            refuse(system, f"{field.name} is not a list of texts")
+        return tuple(texts)
     else:
         if not isinstance(value, list | tuple) or not all(map(_is_int, cast("list[Any]", value))):
             refuse(system, f"{field.name} is not a list of whole numbers")

@@ -10,9 +10,10 @@ import pytest
 import torch
 from reference.omnitokenizer.conftest import Golden, fill
 
-from segma.models.omnitokenizer.config import DitConfig, GptConfig
 from segma.models.omnitokenizer.dit import Dit
+from segma.models.omnitokenizer.dit_config import DitConfig
 from segma.models.omnitokenizer.gpt import Cache, Gpt
+from segma.models.omnitokenizer.gpt_config import GptConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 STRENGTH = 1.5

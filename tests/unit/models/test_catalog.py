@@ -36,9 +36,38 @@ def test_official_rows_say_where_their_file_is() -> None:
     for row in official:
         assert isinstance(row.weights, OfficialFile)
         assert row.weights.url.startswith("https://")
+        if row.system.startswith("omnitokenizer"):
+            continue
         assert row.weights.file_name.startswith(row.variant)
         assert row.weights.file_name.endswith(".pth" if row.system == "sam" else ".pt")
         assert row.weights.hub_repo.startswith("facebook/")
+
+
+def test_every_released_file_of_omnitokenizer_has_a_row() -> None:
+    rows = [row for row in MODELS.values() if row.system.startswith("omnitokenizer")]
+    kinds = [(row.system, row.tasks) for row in rows]
+    assert kinds.count(("omnitokenizer", ("tokens",))) == 13
+    assert kinds.count(("omnitokenizer_gpt", ("generate",))) == 3
+    assert kinds.count(("omnitokenizer_dit", ("generate",))) == 2
+    for row in rows:
+        assert isinstance(row.weights, OfficialFile) and row.licence == "MIT"
+        assert row.name == f"omnitokenizer_{row.weights.file_name.rsplit('.', 1)[0]}"
+        folder = f"https://huggingface.co/{row.weights.hub_repo}/resolve/main/"
+        assert row.weights.url == folder + row.weights.file_name
+    assert [row.name for row in rows if row.variant.endswith("_biased")] == ["omnitokenizer_imagenet_only"]
+
+
+def test_a_name_for_another_task_is_told_before_anything_is_fetched() -> None:
+    with pytest.raises(ModelError) as caught:
+        catalog.check_task("omnitokenizer_ffhq", "segment")
+    assert caught.value.code == "model.task"
+    assert str(caught.value) == (
+        'omnitokenizer_ffhq is not for the task "segment". Choose another, for example --model default.'
+    )
+    with pytest.raises(ModelError, match='sam_vit_b is not for the task "tokens"'):
+        catalog.check_task("vit_b", "tokens")
+    catalog.check_task("vit_b", "segment")
+    catalog.check_task("a/file.pt", "segment")
 
 
 def test_an_alias_is_its_row() -> None:
@@ -66,7 +95,9 @@ def test_even_a_name_like_nothing_gets_an_answer() -> None:
 
 
 def test_an_unknown_system_is_told_with_what_there_is() -> None:
-    with pytest.raises(ModelError, match=r'No system "other" in this build\. It has: sam, sam2\.'):
+    with pytest.raises(
+        ModelError, match=r'No system "other" in this build\. It has: sam, sam2, omnitokenizer, '
+    ):
         catalog.find_system("other")
 
 

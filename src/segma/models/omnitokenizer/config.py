@@ -10,9 +10,7 @@ from typing import Any
 from segma.models import sizes
 
 NAME = "OmniTokenizer"
-GPT_NAME, DIT_NAME = "OmniTokenizer language model", "diffusion transformer"
-_GPT_LIMIT = 1 << 20
-PLAIN, WINDOW = "t", "w"
+PLAIN, WINDOW, MOVING_WINDOW = "t", "w", "c"
 _POSITIONS = ("rope", "relative")
 _LAYOUTS = ("official", "causal")
 
@@ -39,7 +37,8 @@ class OmniTokenizerConfig:
     window: int = 8
     """Side of an attention window, in tokens."""
     encoder_spatial: str = "ttww"
-    """Layers over space in the encoder: t attends to a whole frame, w to windows of it."""
+    """Layers over space in the encoder: t attends to a whole frame, w to windows of it, c (ours) to windows
+    after the convolution of t, which joins them, so that the cost grows with the picture and no faster."""
     encoder_temporal: str = "tttt"
     """Layers over time in the encoder; all plain."""
     decoder_temporal: str = "tttt"
@@ -60,6 +59,12 @@ class OmniTokenizerConfig:
     shows it."""
     temporal_memory: int = 0
     """Groups before its own that a token attends to over time; 0: all, as officially."""
+    pixel_norm: bool = True
+    """Whether patches are normed before they are embedded, as officially, which hides how bright they are."""
+    joint: bool = False
+    """Whether tokens are Gaussians as well as codes, on one trunk (ours)."""
+    shortcut: bool = False
+    """Whether a linear way from patches to the means of Gaussians, and back, goes round the layers (ours)."""
 
     def __post_init__(self) -> None:
         """Check what the parts need of each other."""
@@ -75,8 +80,8 @@ class OmniTokenizerConfig:
             if getattr(self, name) not in known:
                 sizes.refuse(NAME, f"{name} is {getattr(self, name)!r}, not one of {', '.join(known)}")
         for name, kinds in (
-            ("encoder_spatial", PLAIN + WINDOW),
-            ("decoder_spatial", PLAIN + WINDOW),
+            ("encoder_spatial", PLAIN + WINDOW + MOVING_WINDOW),
+            ("decoder_spatial", PLAIN + WINDOW + MOVING_WINDOW),
             ("encoder_temporal", PLAIN),
             ("decoder_temporal", PLAIN),
         ):
@@ -85,11 +90,20 @@ class OmniTokenizerConfig:
                 sizes.refuse(NAME, f"{name} is {layers!r}, not layers of {' or '.join(kinds)}")
         if self.temporal_memory and self.is_official:
             sizes.refuse(NAME, "the official layout has no bounded memory")
+        if self.joint and not self.num_codes:
+            sizes.refuse(NAME, "joint tokens need codes")
+        if self.shortcut and not self.has_gaussians:
+            sizes.refuse(NAME, "the shortcut is one of Gaussians")
 
     @property
     def is_continuous(self) -> bool:
         """Whether tokens are Gaussians and not codes."""
         return not self.num_codes
+
+    @property
+    def has_gaussians(self) -> bool:
+        """Whether tokens are Gaussians, alone or beside codes."""
+        return self.joint or self.is_continuous
 
     @property
     def is_official(self) -> bool:
@@ -99,7 +113,7 @@ class OmniTokenizerConfig:
     @property
     def side_multiple(self) -> int:
         """What sides of a picture are padded to: whole patches, and whole windows where there are some."""
-        has_windows = WINDOW in self.encoder_spatial + self.decoder_spatial
+        has_windows = bool({WINDOW, MOVING_WINDOW} & set(self.encoder_spatial + self.decoder_spatial))
         return self.patch * self.window if has_windows else self.patch
 
     def num_groups(self, frames: int) -> int:
@@ -107,61 +121,23 @@ class OmniTokenizerConfig:
         return 1 + (frames - 1) // self.temporal_patch
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GptConfig:
-    """A language model over codes. Raises `ModelError` model.unreadable when the numbers contradict."""
-
-    vocabulary: int = 9193
-    """Start symbol, classes and codes."""
-    block: int = 1025
-    """Positions."""
-    dim: int = 1536
-    """Channels of a token."""
-    layers: int = 24
-    """Blocks."""
-    heads: int = 16
-    """Attention heads; no tensor shows them."""
-
-    def __post_init__(self) -> None:
-        """Check sizes."""
-        for field in fields(self):
-            sizes.check_size(GPT_NAME, field.name, getattr(self, field.name), _GPT_LIMIT)
-        sizes.check_multiple(GPT_NAME, self, "dim", "heads")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DitConfig:
-    """A diffusion transformer on latents. Raises `ModelError` model.unreadable for wrong numbers."""
-
-    channels: int = 8
-    """Numbers of a latent token."""
-    side: int = 32
-    """Rows and columns of a latent."""
-    patch: int = 2
-    """Side of a patch of it."""
-    groups: int = 0
-    """Latent frames, of a model of clips (Latte); 0 for one of images (DiT)."""
-    dim: int = 1152
-    """Channels of a token."""
-    layers: int = 28
-    """Blocks; of a model of clips every other one attends over time."""
-    heads: int = 16
-    """Attention heads; no tensor shows them."""
-    num_classes: int = 1000
-    """Classes; one more row is for none."""
-
-    def __post_init__(self) -> None:
-        """Check sizes."""
-        for field in fields(self):
-            if not (field.name == "groups" and self.groups == 0):
-                sizes.check_size(DIT_NAME, field.name, getattr(self, field.name))
-        for whole, part in (("dim", "heads"), ("side", "patch")):
-            sizes.check_multiple(DIT_NAME, self, whole, part)
-        if self.dim % 4:
-            sizes.refuse(DIT_NAME, f"dim {self.dim} is no multiple of 4")
-
-
 _OFFICIAL = OmniTokenizerConfig()
+
+_SMALL = OmniTokenizerConfig(
+    dim=128, heads=4, head_dim=32, mlp_dim=336, encoder_spatial="ccc", encoder_temporal="t",
+    decoder_temporal="t", decoder_spatial="cccc", num_codes=4096, temporal_layout="causal",
+    temporal_memory=4, pixel_norm=False, joint=True, shortcut=True,
+)  # fmt: skip
+
+
+def _sized(
+    config: OmniTokenizerConfig, *, dim: int, heads: int, encoder: str, decoder: str
+) -> OmniTokenizerConfig:
+    mlp_dim = dim * 8 // 3 // 8 * 8
+    return replace(
+        config, dim=dim, heads=heads, mlp_dim=mlp_dim, encoder_spatial=encoder, decoder_spatial=decoder
+    )
+
 
 VARIANTS: Mapping[str, OmniTokenizerConfig] = MappingProxyType(
     {
@@ -171,9 +147,14 @@ VARIANTS: Mapping[str, OmniTokenizerConfig] = MappingProxyType(
         "omnitokenizer_image_biased": replace(
             _OFFICIAL, spatial_position="relative", temporal_patch=2, attention_bias=True
         ),
+        "omnitokenizer_causal": replace(_OFFICIAL, temporal_layout="causal"),
+        "omnitokenizer_small": _SMALL,
+        "omnitokenizer_smaller": _sized(_SMALL, dim=96, heads=3, encoder="cc", decoder="ccc"),
+        "omnitokenizer_larger": _sized(_SMALL, dim=192, heads=6, encoder="cc", decoder="cccc"),
     }
 )
-"""Models of images and clips, with codes or Gaussians; models of images alone; `imagenet_only`."""
+"""Models of images and clips, with codes or Gaussians; models of images alone; `imagenet_only`; the official
+size with time in order; and small ones of ours."""
 
 
 def to_json_dict(config: OmniTokenizerConfig) -> dict[str, Any]:  # JSON
@@ -183,4 +164,4 @@ def to_json_dict(config: OmniTokenizerConfig) -> dict[str, Any]:  # JSON
 
 def from_json_dict(values: Mapping[str, Any]) -> OmniTokenizerConfig:  # JSON
     """The config of `to_json_dict`. `ModelError` model.unreadable on unknown, missing or wrong fields."""
-    return sizes.from_json(OmniTokenizerConfig, NAME, values)
+    return sizes.from_json(OmniTokenizerConfig, NAME, values, zeros=("num_codes",))

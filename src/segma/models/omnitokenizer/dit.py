@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from segma.models.omnitokenizer.config import DitConfig
+from segma.models.interfaces import GeneratorSpec
+from segma.models.omnitokenizer.dit_config import DitConfig
 
 _EPS = 1e-6
 _TIME_DIM, _MAX_PERIOD = 256, 10000.0
@@ -98,9 +99,12 @@ class DitBlock(nn.Module):
         self, x: Float[Tensor, "batch n dim"], condition: Float[Tensor, "batch dim"]
     ) -> Float[Tensor, "batch n dim"]:
         """The tokens after the block."""
-        shift, scale, gate, shift2, scale2, gate2 = self.adaLN_modulation(condition)[:, None].chunk(6, -1)
-        x = x + gate * self.attn(_modulated(x, shift, scale))
-        return x + gate2 * self.mlp(_modulated(x, shift2, scale2))
+        shift, scale, gate, shift2, scale2, gate2 = (
+            self.adaLN_modulation(condition.to(self.mlp.fc1.weight.dtype)).float()[:, None].chunk(6, -1)
+        )
+        kind = self.mlp.fc1.weight.dtype
+        x = x + gate * self.attn(_modulated(x, shift, scale).to(kind))
+        return x + gate2 * self.mlp(_modulated(x, shift2, scale2).to(kind))
 
 
 class FinalLayer(nn.Module):
@@ -125,6 +129,8 @@ class Dit(nn.Module):
     Clips are (batch, groups, channels, rows, columns); odd blocks attend over time.
     """
 
+    low_precision = ("blocks",)
+
     def __init__(self, config: DitConfig) -> None:
         super().__init__()
         self.config = config
@@ -139,6 +145,21 @@ class Dit(nn.Module):
             self.temp_embed = nn.Parameter(positions[None].float(), requires_grad=False)
         self.blocks = nn.ModuleList(DitBlock(dim, config.heads) for _ in range(config.layers))
         self.final_layer = FinalLayer(dim, config.patch**2 * 2 * config.channels)
+
+    @property
+    def generator_spec(self) -> GeneratorSpec:
+        """What `tasks.generate` must know."""
+        config = self.config
+        return GeneratorSpec(
+            groups=max(1, config.groups),
+            side=config.side,
+            channels=config.channels,
+            num_classes=config.num_classes,
+            class_names=config.class_names,
+            has_time=config.groups > 0,
+            latent_scale=config.latent_scale,
+            guided_channels=config.guided_channels or config.channels,
+        )
 
     def forward(
         self,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from segma.models.omnitokenizer.config import GptConfig
+from segma.errors import ModelError
+from segma.models.interfaces import GeneratorSpec, Order
+from segma.models.omnitokenizer.gpt_config import GptConfig
 
 
 class Cache:
@@ -70,12 +74,15 @@ class GptBlock(nn.Module):
         self, x: Float[Tensor, "batch n dim"], kept: tuple[Tensor, Tensor, slice, Tensor] | None = None
     ) -> Float[Tensor, "batch n dim"]:
         """The tokens after the block; `kept` as in `CausalAttention`."""
-        x = x + self.attn(self.ln1(x), kept)
-        return x + self.mlp(self.ln2(x))
+        kind = self.attn.key.weight.dtype
+        x = x + self.attn(self.ln1(x).to(kind), kept)
+        return x + self.mlp(self.ln2(x).to(kind))
 
 
 class Gpt(nn.Module):
     """Token ids to the logits of the next one."""
+
+    low_precision = ("blocks", "head")
 
     def __init__(self, config: GptConfig) -> None:
         super().__init__()
@@ -86,12 +93,41 @@ class Gpt(nn.Module):
         self.ln_f = nn.LayerNorm(config.dim)
         self.head = nn.Linear(config.dim, config.vocabulary, bias=False)
 
+    @property
+    def generator_spec(self) -> GeneratorSpec:
+        """What `tasks.generate` must know.
+
+        Raises ModelError model.task where the positions are not those of whole latent frames.
+        """
+        config = self.config
+        before = 1 if config.order == "codes" else 2
+        cells = config.block + 1 - before  # the last code is not asked what follows
+        groups, rest = divmod(cells, config.side**2)
+        if rest or not groups:
+            frame = f"{config.side}x{config.side}"
+            raise ModelError(
+                "model.task", f"{cells} codes of a language model are not whole frames of {frame}."
+            )
+        return GeneratorSpec(
+            groups=groups,
+            side=config.side,
+            num_codes=config.vocabulary - (1 + config.num_classes if config.num_classes else 0),
+            num_classes=config.num_classes,
+            class_names=config.class_names,
+            order=cast("Order", config.order),
+            parity=config.parity,
+        )
+
     def forward(self, ids: Int[Tensor, "batch n"]) -> Float[Tensor, "batch n vocabulary"]:
         """The logits after every token of whole sequences."""
         x = self.tok_emb(ids) + self.pos_emb[:, : ids.shape[1]]
         for block in self.blocks:
             x = block(x)
-        return self.head(self.ln_f(x))
+        return self._logits(x)
+
+    def new_cache(self, batch: int, length: int) -> Cache:
+        """An empty cache for so many rows and places, for `extend`."""
+        return Cache(self.config, batch, length, self.head.weight)
 
     def extend(
         self,
@@ -114,4 +150,7 @@ class Gpt(nn.Module):
         x = self.tok_emb(ids) + self.pos_emb[:, places]
         for number, block in enumerate(self.blocks):
             x = block(x, (cache.keys[number], cache.values[number], places, mask[:, None]))
-        return self.head(self.ln_f(x))
+        return self._logits(x)
+
+    def _logits(self, x: Float[Tensor, "batch n dim"]) -> Float[Tensor, "batch n vocabulary"]:
+        return self.head(self.ln_f(x).to(self.head.weight.dtype)).float()

@@ -14,9 +14,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from segma.models.interfaces import CodeSpec
 from segma.models.omnitokenizer.config import OmniTokenizerConfig
 from segma.models.omnitokenizer.transformer import Past, SpatialTransformer, TemporalTransformer
 from segma.nn.vq import Codebook, Gaussian
+
+# Groups after the first frame in the clips that official weights were trained on (17 frames).
+_OFFICIAL_GROUPS = 4
 
 
 @dataclass(slots=True)
@@ -34,12 +38,11 @@ class Stream:
 
 
 class PatchEmbedding(nn.ModuleDict):
-    """Patches to tokens: norm, linear, norm; named by the official positions."""
+    """Patches to tokens: norm (perhaps), linear, norm; named by the official positions."""
 
-    def __init__(self, patch_dim: int, dim: int) -> None:
-        super().__init__(
-            {"1": nn.LayerNorm(patch_dim), "2": nn.Linear(patch_dim, dim), "3": nn.LayerNorm(dim)}
-        )
+    def __init__(self, patch_dim: int, dim: int, *, has_norm: bool) -> None:
+        first = nn.LayerNorm(patch_dim) if has_norm else nn.Identity()
+        super().__init__({"1": first, "2": nn.Linear(patch_dim, dim), "3": nn.LayerNorm(dim)})
 
     def forward(self, patches: Float[Tensor, "... patch_dim"]) -> Float[Tensor, "... dim"]:
         """The tokens."""
@@ -53,8 +56,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         frame = 3 * config.patch**2
-        self.to_patch_emb_first_frame = PatchEmbedding(frame, config.dim)
-        self.to_patch_emb = PatchEmbedding(frame * config.temporal_patch, config.dim)
+        group, has_norm = frame * config.temporal_patch, config.pixel_norm
+        self.to_patch_emb_first_frame = PatchEmbedding(frame, config.dim, has_norm=has_norm)
+        self.to_patch_emb = PatchEmbedding(group, config.dim, has_norm=has_norm)
         self.enc_spatial_transformer = SpatialTransformer(config, config.encoder_spatial)
         self.enc_temporal_transformer = TemporalTransformer(config, config.encoder_temporal)
 
@@ -62,16 +66,13 @@ class Encoder(nn.Module):
         self, pixels: Float[Tensor, "batch 3 t h w"], stream: Stream | None = None
     ) -> Float[Tensor, "batch groups rows columns dim"]:
         """The tokens of a clip, or of the next groups of one."""
-        config = self.config
-        begins = stream is None or not stream.has_begun
-        parts: list[Tensor] = []
-        if begins:
-            parts.append(self.to_patch_emb_first_frame(to_patches(pixels[:, :, :1], config.patch, 1)))
-        if (rest := pixels[:, :, 1 if begins else 0 :]).shape[2]:
-            parts.append(self.to_patch_emb(to_patches(rest, config.patch, config.temporal_patch)))
+        layers = (self.to_patch_emb_first_frame, self.to_patch_emb)
+        parts = cut(pixels, self.config, begins=stream is None or not stream.has_begun)
+        embedded = [layer(part) for layer, part in zip(layers, parts, strict=True) if part is not None]
         if stream is not None:
             stream.has_begun = True
-        x = self.enc_spatial_transformer(torch.cat(parts, 1), stream.spatial if stream else None)
+        x = torch.cat(embedded, 1)
+        x = self.enc_spatial_transformer(x, stream.spatial if stream else None)
         return self.enc_temporal_transformer(x, stream.temporal if stream else None)
 
 
@@ -91,18 +92,41 @@ class Decoder(nn.Module):
         self, x: Float[Tensor, "batch groups rows columns dim"], stream: Stream | None = None
     ) -> Float[Tensor, "batch 3 t h w"]:
         """The frames of a clip, or of its next groups."""
-        config = self.config
         begins = stream is None or not stream.has_begun
         x = self.dec_temporal_transformer(x, stream.temporal if stream else None)
         x = self.dec_spatial_transformer(x, stream.spatial if stream else None)
-        parts: list[Tensor] = []
-        if begins:
-            parts.append(from_patches(self.to_pixels_first_frame(x[:, :1]), config.patch, 1))
-        if (rest := x[:, 1 if begins else 0 :]).shape[1]:
-            parts.append(from_patches(self.to_pixels(rest), config.patch, config.temporal_patch))
         if stream is not None:
             stream.has_begun = True
-        return torch.cat(parts, 2)
+        return joined(x, self.config, self.to_pixels_first_frame, self.to_pixels, begins=begins)
+
+
+class Shortcut(nn.Module):
+    """Linear ways round the layers: from patches to numbers of tokens, and back."""
+
+    def __init__(self, config: OmniTokenizerConfig) -> None:
+        super().__init__()
+        self.config = config
+        frame, numbers = 3 * config.patch**2, config.code_dim
+        self.to_numbers = nn.ModuleList(
+            nn.Linear(size, numbers) for size in (frame, frame * config.temporal_patch)
+        )
+        self.to_pixels = nn.ModuleList(
+            nn.Linear(numbers, size) for size in (frame, frame * config.temporal_patch)
+        )
+
+    def numbers(
+        self, pixels: Float[Tensor, "batch 3 t h w"], *, begins: bool
+    ) -> Float[Tensor, "batch groups rows columns numbers"]:
+        """What is added to the means of the tokens of a clip, or of its next groups."""
+        parts = zip(self.to_numbers, cut(pixels, self.config, begins=begins), strict=True)
+        return torch.cat([layer(part) for layer, part in parts if part is not None], 1)
+
+    def pixels(
+        self, numbers: Float[Tensor, "batch groups rows columns numbers"], *, begins: bool
+    ) -> Float[Tensor, "batch 3 t h w"]:
+        """What is added to the pixels of a clip, or of its next groups."""
+        first, rest = self.to_pixels
+        return joined(numbers, self.config, first, rest, begins=begins)
 
 
 class OmniTokenizer(nn.Module):
@@ -111,13 +135,36 @@ class OmniTokenizer(nn.Module):
     def __init__(self, config: OmniTokenizerConfig) -> None:
         super().__init__()
         self.config = config
-        numbers = config.code_dim * (2 if config.is_continuous else 1)
+        twice = 2 * config.code_dim
+        numbers = twice if config.is_continuous else config.code_dim
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
         self.pre_vq_conv = nn.ModuleDict({"1": nn.Linear(config.dim, numbers)})
         self.post_vq_conv = nn.ModuleDict({"1": nn.Linear(config.code_dim, config.dim)})
         if not config.is_continuous:
             self.codebook = Codebook(config.num_codes, config.code_dim)
+        if config.joint:
+            self.pre_kl_conv = nn.ModuleDict({"1": nn.Linear(config.dim, twice)})
+            self.post_kl_conv = nn.ModuleDict({"1": nn.Linear(config.code_dim, config.dim)})
+        self.shortcut = Shortcut(config) if config.shortcut else None
+
+    @property
+    def code_spec(self) -> CodeSpec:
+        """What `tasks.tokenize` must know.
+
+        Official models were trained on clips of one and four groups, those of images alone on images.
+        """
+        config = self.config
+        groups = 0 if config.spatial_position == "relative" else _OFFICIAL_GROUPS
+        chunk = 1 + groups * config.temporal_patch if groups == 0 or config.is_official else 0
+        return CodeSpec(
+            num_codes=config.num_codes,
+            channels=config.code_dim if config.is_continuous else 0,
+            patch=config.patch,
+            temporal_patch=config.temporal_patch,
+            side_multiple=config.side_multiple,
+            chunk=chunk,
+        )
 
     def project(
         self, pixels: Float[Tensor, "batch 3 t h w"], stream: Stream | None = None
@@ -134,20 +181,53 @@ class OmniTokenizer(nn.Module):
     def encode_gaussian(
         self, pixels: Float[Tensor, "batch 3 t h w"], stream: Stream | None = None
     ) -> Gaussian:
-        """The Gaussians of a clip (KL models)."""
-        return Gaussian.of(self.project(pixels, stream))
+        """The Gaussians of a clip, of models that have them."""
+        begins = stream is None or not stream.has_begun
+        return self.gaussian_of(self.encoder(pixels, stream), pixels, begins=begins)
+
+    def gaussian_of(
+        self,
+        tokens: Float[Tensor, "batch groups rows columns dim"],
+        pixels: Float[Tensor, "batch 3 t h w"],
+        *,
+        begins: bool = True,
+    ) -> Gaussian:
+        """The Gaussians of encoded tokens, and of the pixels they are of."""
+        convert = self.pre_kl_conv if self.config.joint else self.pre_vq_conv
+        found = Gaussian.of(convert["1"](tokens))
+        if self.shortcut is None:
+            return found
+        return Gaussian(found.mean + self.shortcut.numbers(pixels, begins=begins), found.logvar)
+
+    def encode_latent(
+        self, pixels: Float[Tensor, "batch 3 t h w"], stream: Stream | None = None
+    ) -> Float[Tensor, "batch groups rows columns channels"]:
+        """The means of the Gaussians of a clip (KL models)."""
+        return self.encode_gaussian(pixels, stream).mean
 
     def decode_codes(
         self, codes: Int[Tensor, "batch groups rows columns"], stream: Stream | None = None
     ) -> Float[Tensor, "batch 3 t h w"]:
         """The pixels of codes, not clamped."""
-        return self.decode_latent(self.codebook(codes), stream)
+        return self.decoder(self.post_vq_conv["1"](self.codebook(codes)), stream)
 
     def decode_latent(
         self, latent: Float[Tensor, "batch groups rows columns channels"], stream: Stream | None = None
     ) -> Float[Tensor, "batch 3 t h w"]:
-        """The pixels of vectors of codes, or of draws from Gaussians; not clamped."""
-        return self.decoder(self.post_vq_conv["1"](latent), stream)
+        """The pixels of draws from Gaussians; not clamped."""
+        begins = stream is None or not stream.has_begun
+        convert = self.post_kl_conv if self.config.joint else self.post_vq_conv
+        return self.with_shortcut(self.decoder(convert["1"](latent), stream), latent, begins=begins)
+
+    def with_shortcut(
+        self,
+        pixels: Float[Tensor, "batch 3 t h w"],
+        latent: Float[Tensor, "batch groups rows columns channels"],
+        *,
+        begins: bool = True,
+    ) -> Float[Tensor, "batch 3 t h w"]:
+        """Decoded pixels, with what comes straight from the latent."""
+        return pixels if self.shortcut is None else pixels + self.shortcut.pixels(latent, begins=begins)
 
     def encoding_stream(self) -> Stream:
         """For `encode_*` of a clip that comes in pieces: one frame first, then whole groups."""
@@ -156,6 +236,32 @@ class OmniTokenizer(nn.Module):
     def decoding_stream(self) -> Stream:
         """For `decode_*` of codes that come group by group."""
         return Stream.of(self.config.decoder_spatial, self.config.decoder_temporal)
+
+
+def cut(
+    pixels: Float[Tensor, "batch 3 t h w"], config: OmniTokenizerConfig, *, begins: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    """The patches of the first frame, where the clip begins, and of the groups after it."""
+    first = to_patches(pixels[:, :, :1], config.patch, 1) if begins else None
+    rest = pixels[:, :, 1 if begins else 0 :]
+    return first, to_patches(rest, config.patch, config.temporal_patch) if rest.shape[2] else None
+
+
+def joined(
+    x: Float[Tensor, "batch groups rows columns numbers"],
+    config: OmniTokenizerConfig,
+    first: nn.Module,
+    rest: nn.Module,
+    *,
+    begins: bool,
+) -> Float[Tensor, "batch 3 t h w"]:
+    """The frames of tokens: `first` makes patches of the first frame, `rest` of the groups after it."""
+    parts: list[Tensor] = []
+    if begins:
+        parts.append(from_patches(first(x[:, :1]), config.patch, 1))
+    if (groups := x[:, 1 if begins else 0 :]).shape[1]:
+        parts.append(from_patches(rest(groups), config.patch, config.temporal_patch))
+    return torch.cat(parts, 2)
 
 
 def to_patches(

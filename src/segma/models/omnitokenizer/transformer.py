@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from segma.models.omnitokenizer.config import WINDOW, OmniTokenizerConfig
+from segma.models.omnitokenizer.config import MOVING_WINDOW, WINDOW, OmniTokenizerConfig
 from segma.nn.rope import Turn, paired_turn, rotate_pairs
 from segma.nn.window import from_windows, to_windows
 
-# Rows and columns that a position convolution sees on either side, and groups before its own.
-_AROUND, _BEFORE = 1, 2
+# Groups before its own that a position convolution sees; it is as wide in space.
+_BEFORE = 2
 # Logits of plain attention: cosines times this.
 _SHARPNESS = 8.0
 
@@ -57,13 +57,25 @@ class PositionConv(nn.Module):
         self, x: Float[Tensor, "batch t h w dim"], past: Past | None = None
     ) -> Float[Tensor, "batch t h w dim"]:
         """What is added to the tokens; `past` holds the groups before, and then these."""
-        before = _BEFORE
+        earlier = 0
         if past is not None:
-            known, x = x, x if past.groups is None else torch.cat([past.groups, x], 1)
-            before = _BEFORE - (x.shape[1] - known.shape[1])
+            earlier = 0 if past.groups is None else past.groups.shape[1]
+            x = x if past.groups is None else torch.cat([past.groups, x], 1)
             past.groups = x[:, -_BEFORE:]
-        padded = F.pad(x.movedim(-1, 1), (_AROUND,) * 4 + (before, 0))
-        return self.dsconv(padded).movedim(1, -1)
+        found: Tensor = self._of_frames(x, 0)[:, earlier:]
+        for shift in range(1, min(_BEFORE, x.shape[1] - 1) + 1):
+            first = max(0, earlier - shift)
+            seen = self._of_frames(x[:, first : x.shape[1] - shift], shift)
+            found = found + F.pad(seen, (0,) * 6 + (found.shape[1] - seen.shape[1], 0))
+        return found
+
+    def _of_frames(self, x: Float[Tensor, "batch t h w dim"], shift: int) -> Float[Tensor, "batch t h w dim"]:
+        """What frames give to those `shift` later. In two dimensions: libraries are slow in three."""
+        conv = self.dsconv
+        weight, bias = conv.weight[:, :, _BEFORE - shift], None if shift else conv.bias
+        frames = x.flatten(0, 1).permute(0, 3, 1, 2)
+        made = F.conv2d(frames, weight, bias, padding=1, groups=conv.groups)
+        return made.permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
 
 
 class RelativeBias(nn.Module):
@@ -188,14 +200,15 @@ class FeedForward(nn.ModuleDict):
 
 
 class Layer(nn.ModuleDict):
-    """One layer: "0" convolves (plain layers only), "1" attends, "3" feeds forward."""
+    """One layer: "0" convolves (not in official window layers), "1" attends, "3" feeds forward."""
 
     def __init__(self, config: OmniTokenizerConfig, kind: str, *, has_bias: bool) -> None:
         super().__init__()
-        if kind == WINDOW:
+        if kind != WINDOW:
+            self["0"] = PositionConv(config.dim)
+        if kind in (WINDOW, MOVING_WINDOW):
             self["1"] = WindowAttention(config)
         else:
-            self["0"] = PositionConv(config.dim)
             self["1"] = PlainAttention(config, has_bias=has_bias)
         self["3"] = FeedForward(config.dim, config.mlp_dim)
 
@@ -222,11 +235,12 @@ class SpatialTransformer(nn.Module):
         for number, layer in enumerate(self.layers):
             assert isinstance(layer, Layer)
             attention = layer["1"]
+            if "0" in layer:
+                x = x + layer["0"](x, past[number] if past else None)
             if isinstance(attention, WindowAttention):
                 x = x + attention(x.flatten(0, 1)).unflatten(0, (batch, time))
             else:
                 assert isinstance(attention, PlainAttention)
-                x = x + layer["0"](x, past[number] if past else None)
                 mask = attention.spatial_rel_pos_bias((rows, columns)) if self.biased else None
                 frames = x.flatten(0, 1).flatten(1, 2)
                 x = x + attention(frames, turn, mask).view(x.shape)

@@ -1,0 +1,77 @@
+"""The sizes of a diffusion transformer on latents, and those of the official ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from segma.models import sizes
+
+NAME = "diffusion transformer"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DitConfig:
+    """A diffusion transformer on latents. Raises `ModelError` model.unreadable for wrong numbers."""
+
+    channels: int = 8
+    """Numbers of a latent token."""
+    side: int = 32
+    """Rows and columns of a latent."""
+    patch: int = 2
+    """Side of a patch of it."""
+    groups: int = 0
+    """Latent frames, of a model of clips (Latte); 0 for one of images (DiT)."""
+    dim: int = 1152
+    """Channels of a token."""
+    layers: int = 28
+    """Blocks; of a model of clips every other one attends over time."""
+    heads: int = 16
+    """Attention heads; no tensor shows them."""
+    num_classes: int = 1000
+    """Classes; one more row is for none."""
+    class_names: tuple[str, ...] = ()
+    """What the classes are called, where it is known."""
+    latent_scale: float = 0.18215
+    """What latents of the tokenizer are multiplied by before noise is added."""
+    guided_channels: int = 0
+    """Channels of the noise that guidance changes; 0: all. Officially 3 (DiT) and 4 (Latte) of 8."""
+
+    def __post_init__(self) -> None:
+        """Check sizes."""
+        for name in ("channels", "side", "patch", "dim", "layers", "heads", "num_classes"):
+            sizes.check_size(NAME, name, getattr(self, name))
+        for name in ("groups", "guided_channels"):
+            if getattr(self, name) != 0:
+                sizes.check_size(NAME, name, getattr(self, name))
+        if self.guided_channels > self.channels:
+            sizes.refuse(NAME, f"guidance of {self.guided_channels} of {self.channels} channels")
+        if self.class_names and len(self.class_names) != self.num_classes:
+            sizes.refuse(NAME, f"{len(self.class_names)} names of {self.num_classes} classes")
+        if not 0 < self.latent_scale < float("inf"):
+            sizes.refuse(NAME, f"latents times {self.latent_scale}")
+        for whole, part in (("dim", "heads"), ("side", "patch")):
+            sizes.check_multiple(NAME, self, whole, part)
+        if self.dim % 4:
+            sizes.refuse(NAME, f"dim {self.dim} is no multiple of 4")
+
+
+VARIANTS: Mapping[str, DitConfig] = MappingProxyType(
+    {
+        "omnitokenizer_dit_xl": DitConfig(guided_channels=3),
+        "omnitokenizer_latte_xl": DitConfig(groups=5, num_classes=101, guided_channels=4),
+    }
+)
+"""DiT-XL/2 on images, Latte-XL/2 on clips (specification, section 9)."""
+
+
+def to_json_dict(config: DitConfig) -> dict[str, Any]:  # JSON
+    """The config as plain JSON values."""
+    return sizes.to_json(config)
+
+
+def from_json_dict(values: Mapping[str, Any]) -> DitConfig:  # JSON
+    """The config of `to_json_dict`. `ModelError` model.unreadable on unknown, missing or wrong fields."""
+    return sizes.from_json(DitConfig, NAME, values)
