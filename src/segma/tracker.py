@@ -16,6 +16,7 @@ from numpy import ndarray
 from segma.formats.catalog import writer
 from segma.formats.loss import LossReport
 from segma.masks.mask import Mask
+from segma.media.provenance import Mark
 from segma.media.shots import find_cuts, shots_of
 from segma.media.source import FrameSource
 from segma.prompts.types import Box, FramePrompt, Points
@@ -139,6 +140,12 @@ class Tracker:
         return self.session.source.num_frames
 
     @property
+    def mark(self) -> Mark:
+        """What a file made from this says of itself: the model is the one that the project was begun with."""
+        model = str(self.project.settings.get("model") or "")
+        return Mark(action="edited", model=Path(model).name)  # of a file its name, not where it lies
+
+    @property
     def objects(self) -> tuple[TrackedObject, ...]:
         """The objects, in the order in which they were added."""
         return tuple(TrackedObject(name, self.session) for name in self.session.names)
@@ -257,16 +264,21 @@ class Tracker:
         *,
         objects: Sequence[str] | None = None,
         format: str = "prores4444",
+        mark: bool = True,
         **options: Any,  # write_cutout's own options
     ) -> Path:
-        """Write objects alone, with alpha or another background; see `tasks.cutout.write_cutout`."""
+        """Write objects alone, with alpha or another background; see `tasks.cutout.write_cutout`.
+
+        With `mark` the file says that it was edited, and by which model.
+        """
         names = self.session.names if objects is None else tuple(self[name].name for name in objects)
 
         def united(index: int) -> Mask | None:
             masks = [mask for name, mask in self._masks_of(index).items() if name in names]
             return Mask.union(masks) if masks else None
 
-        return write_cutout(self.source, united, path, format=format, **options)
+        made = self.mark if mark else None
+        return write_cutout(self.source, united, path, format=format, mark=made, **options)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Keep the project in a folder that ends in .segma. Raises InputError `input.exists`, StoreError."""

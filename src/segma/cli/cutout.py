@@ -27,6 +27,7 @@ from segma.cli.prompting import Prompting, questions_of
 from segma.errors import FormatError, InputError
 
 if TYPE_CHECKING:
+    from segma.media.provenance import Mark
     from segma.results import Prediction
     from segma.tasks.cutout import Background
 
@@ -59,6 +60,12 @@ CutoutKind = Annotated[
         help="Where the name of -o says nothing else: png or webp; of a video prores4444 (the usual one), "
         "webm-alpha, green, matte, h264, or png for a folder of frames.",
     ),
+]
+
+
+NoMark = Annotated[
+    bool,
+    typer.Option("--no-mark", help="Leave out the metadata that say: edited with segma, and which model."),
 ]
 
 
@@ -105,6 +112,7 @@ def cutout(
     format: CutoutKind = None,
     overwrite: Overwrite = False,
     allow_network: AllowNetwork = False,
+    no_mark: NoMark = False,
 ) -> int:
     """An object alone: with alpha, or over a colour, blur or a picture.
 
@@ -113,10 +121,15 @@ def cutout(
     times and sound; a video is tracked first, with --point and --box on its first frame.
     """
     from segma.cli.cutout_video import VideoCut, cut_video, is_video
+    from segma.media.credentials import sign, signing_of
+    from segma.media.provenance import Mark
     from segma.tasks.cutout import background_of
 
+    signing = None if no_mark else signing_of()
     if is_video(sources, of_video):
-        cut = VideoCut(of_video, prompting, edge, compute, console, output, format, overwrite)
+        cut = VideoCut(
+            of_video, prompting, edge, compute, console, output, format, overwrite, no_mark, signing
+        )
         return cut_video(sources, cut)
     questions = questions_of(prompting)
     behind = background_of(edge.background)
@@ -128,7 +141,9 @@ def cutout(
     def work(item: Item, place: Place | None, on_progress: Progress | None) -> Done:
         assert place is not None
         prediction = questions.answer(item, models, candidates=1, normalized=prompting.normalized)
-        _write(prediction, place, edge, behind)
+        mark = Mark(action="edited", model=models.get().name)
+        _write(prediction, place, edge, behind, None if no_mark else mark)
+        sign(place.path, mark, signing)
         lines = ", ".join(mask_line(record) for record in prediction)
         note = saved_line(place, prediction.timings, models.describe())
         data = json_data(item, prediction, place, models.get().name)
@@ -154,6 +169,7 @@ def _write(
     place: Place,
     edge: Edge,
     behind: Background,
+    mark: Mark | None,
 ) -> None:
     """Write all objects of the prediction together."""
     import numpy as np
@@ -165,4 +181,4 @@ def _write(
     assert prediction.image is not None
     mask = Mask.from_dense(np.any(prediction.masks.dense(), axis=0))
     picture = cut_picture(prediction.image, mask, behind, feather=edge.feather, grow=edge.grow)
-    write_image(picture, place.path, overwrite=place.overwrite)
+    write_image(picture, place.path, overwrite=place.overwrite, mark=mark)

@@ -25,6 +25,7 @@ from segma.errors import Cancelled, FormatError, InputError, PromptError
 
 if TYPE_CHECKING:
     from segma.cli.cutout import Edge, OfVideo
+    from segma.media.credentials import Signing
     from segma.tracker import Tracker
 
 
@@ -40,6 +41,8 @@ class VideoCut:
     output: str | None
     format: str | None
     overwrite: bool
+    no_mark: bool
+    signing: Signing | None
 
     @property
     def objects(self) -> Sequence[str]:
@@ -190,6 +193,8 @@ def _write(
     everything: bool = False,
 ) -> int:
     """Write the file and tell of it."""
+    from segma.media.credentials import sign
+
     names = tracker.session.names if everything or not cut.objects else tuple(dict.fromkeys(cut.objects))
     objects = [tracker[name] for name in names]  # complains where there is none
     if not objects:
@@ -207,9 +212,11 @@ def _write(
             first=span[0],
             last=span[1],
             overwrite=cut.overwrite,
+            mark=not cut.no_mark,
             on_progress=bar.update,
             cancel=event,
         )
+    sign(path, tracker.mark, cut.signing)
     count = span[1] - span[0] + 1
     present = sum(
         any((record := each.record(index)) is not None and record.is_present for each in objects)

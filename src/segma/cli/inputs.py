@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
 STANDARD_INPUT = "-"
-_VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv"})
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv"})
 _OURS = (".mask.png", ".cutout.png", ".cutout.webp", *(f".{kind}{end}" for kind in ("overlay", "sheet")
          for end in (".png", ".jpg", ".jpeg", ".webp")))  # fmt: skip
 _VIDEO_HINT = "Of a video: segma track, or segma cutout."
@@ -96,7 +96,7 @@ def batch_of(sources: Sequence[str], *, allow_network: bool = False) -> Batch:
 def is_video_file(source: str) -> bool:
     """Whether a source is a file named as videos are."""
     path = Path(source)
-    return path.suffix.lower() in _VIDEO_SUFFIXES and path.is_file()
+    return path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
 
 
 def _items_of(source: str, allow_network: bool) -> list[Item]:

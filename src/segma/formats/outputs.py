@@ -21,6 +21,7 @@ from segma.formats.palettes import id_map
 from segma.masks.mask import CompactMasks, Mask
 from segma.media import draw, sheet
 from segma.media.image import write_image, write_mask, write_palette
+from segma.media.provenance import Mark
 from segma.samples import ImageSample
 
 _Picture = UInt8[ndarray, "height width 3"]
@@ -99,7 +100,8 @@ def _write_cutout(sample: ImageSample, image: _Picture | None, path: Path, overw
     united = reduce(
         np.logical_or, (each.mask.dense() for each in sample.objects), np.zeros(sample.size, bool)
     )
-    write_image(draw.cutout(picture, Mask.from_dense(united)), path, overwrite=overwrite)
+    cut = draw.cutout(picture, Mask.from_dense(united))
+    write_image(cut, path, overwrite=overwrite, mark=Mark(action="edited"))
 
 
 def _write_sheet(sample: ImageSample, image: _Picture | None, path: Path, overwrite: bool) -> None:

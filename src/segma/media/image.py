@@ -24,6 +24,7 @@ from PIL import ExifTags, Image, ImageOps
 from segma.errors import FormatError, InputError
 from segma.media.arrays import Tensor, eight_bits, repeated, rgb_of_array, rgb_of_tensor
 from segma.media.files import write_bytes
+from segma.media.provenance import Mark, picture_metadata
 from segma.samples import PictureFile
 
 MAX_PIXELS = 500_000_000
@@ -106,40 +107,28 @@ def read_picture(picture: PictureFile, *, max_pixels: int = MAX_PIXELS) -> UInt8
 
 def read_mask(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Bool[ndarray, "height width"]:
     """The mask of a picture file: True where it is not black, or its palette index is not 0."""
-    data, name = _stream(path, False)
-    with data:
-        image = _open(data, name)
-        _check_size(image.size, name, max_pixels)
-        _load(image, name)
-        if image.mode in ("P", "PA"):
-            return np.asarray(image.getchannel(0) if image.mode == "PA" else image) > 0
-        if image.mode in ("1", "L"):
-            return np.asarray(image) > 0
-        return _channels(image).max(-1) > 0
+    image, _ = _decoded(path, max_pixels)
+    if image.mode in ("P", "PA"):
+        return np.asarray(image.getchannel(0) if image.mode == "PA" else image) > 0
+    if image.mode in ("1", "L"):
+        return np.asarray(image) > 0
+    return _channels(image).max(-1) > 0
 
 
 def read_palette(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> UInt8[ndarray, "height width"]:
     """The ids of a palette or grey PNG: its raw values, 0 for the background. Raises InputError."""
-    data, name = _stream(path, False)
-    with data:
-        image = _open(data, name)
-        _check_size(image.size, name, max_pixels)
-        _load(image, name)
-        if image.mode not in ("P", "L", "1"):
-            raise InputError("input.unreadable", f"{name}: holds colours ({image.mode}), not one id a pixel.")
-        return np.array(image, np.uint8)
+    image, name = _decoded(path, max_pixels)
+    if image.mode not in ("P", "L", "1"):
+        raise InputError("input.unreadable", f"{name}: holds colours ({image.mode}), not one id a pixel.")
+    return np.array(image, np.uint8)
 
 
 def read_ids(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Int32[ndarray, "height width"]:
     """The raw values of a PNG of masks; of a colour 65536 R + 256 G + B. Raises InputError."""
-    data, name = _stream(path, False)
-    with data:
-        image = _open(data, name)
-        _check_size(image.size, name, max_pixels)
-        _load(image, name)
-        if image.mode in ("P", "L", "1", "I") or image.mode.startswith("I;"):
-            return np.array(image).astype(np.int32)
-        return _channels(image).astype(np.int32) @ np.array([65536, 256, 1], np.int32)
+    image, _ = _decoded(path, max_pixels)
+    if image.mode in ("P", "L", "1", "I") or image.mode.startswith("I;"):
+        return np.array(image).astype(np.int32)
+    return _channels(image).astype(np.int32) @ np.array([65536, 256, 1], np.int32)
 
 
 def picture_size(path: str | Path, *, upright: bool = False) -> tuple[int, int]:
@@ -189,23 +178,25 @@ def not_found(path: Path) -> InputError:
 
 
 def write_image(
-    array: UInt8[ndarray, "height width channels"], path: str | Path, *, overwrite: bool = False
+    array: UInt8[ndarray, "height width channels"],
+    path: str | Path,
+    *,
+    overwrite: bool = False,
+    mark: Mark | None = None,
 ) -> Path:
-    """Write RGB or RGBA; the suffix says how (png, jpg, webp, tif, bmp).
+    """Write RGB or RGBA; the suffix says how (png, jpg, webp, tif, bmp). A BMP holds no mark.
 
     Raises FormatError where the suffix is unknown or the format cannot hold the picture, and the errors
     of `files.write_bytes`.
     """
     path = Path(path)
     if path.suffix.lower() not in _WRITERS:
-        raise FormatError(
-            "format.unknown",
-            f"{path.name}: no picture format of this name can be written.",
-            f"Known: {' '.join(_WRITERS)}.",
-        )
+        message = f"{path.name}: no picture format of this name can be written."
+        raise FormatError("format.unknown", message, f"Known: {' '.join(_WRITERS)}.")
     kind, options = _WRITERS[path.suffix.lower()]
     if array.shape[2] == 4 and kind in _OPAQUE:
         raise FormatError("format.loss", f"{path.name}: {kind} cannot hold alpha.", "Write a .png file.")
+    options = options | (picture_metadata(mark, kind) if mark else {})
     return write_bytes(path, _encoded(Image.fromarray(array), path, kind, **options), overwrite=overwrite)
 
 
@@ -320,6 +311,16 @@ def _open(stream: _Stream, name: str) -> Image.Image:
         f"{name}: not a picture of a known format.",
         "Known: PNG, JPEG, WebP, TIFF, BMP, GIF, PPM, JPEG 2000, AVIF.",
     )
+
+
+def _decoded(path: str | Path, max_pixels: int) -> tuple[Image.Image, str]:
+    """A picture file in its own mode, and its name for messages."""
+    data, name = _stream(path, False)
+    with data:
+        image = _open(data, name)
+        _check_size(image.size, name, max_pixels)
+        _load(image, name)
+    return image, name
 
 
 def _rgb(image: Image.Image, name: str, max_pixels: int) -> UInt8[ndarray, "height width 3"]:

@@ -20,6 +20,7 @@ from numpy import ndarray
 
 from segma.errors import FormatError
 from segma.media.colour import ColourTags, scaler_matrix, writable_tags
+from segma.media.provenance import Mark, container_metadata
 from segma.media.sound import SoundCopy
 from segma.media.video_kinds import Kind
 
@@ -28,7 +29,7 @@ _SCALER = int(Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation
 
 
 class VideoEncoder:
-    """Call `open`, perhaps `add_sound`, `start`, `write` often, then `finish` or `abandon`.
+    """Call `open`, perhaps `set_mark` and `add_sound`, `start`, `write` often, then `finish` or `abandon`.
 
     A frame is held back until the next one says how long it is shown. Raises OSError as FFmpeg does.
     """
@@ -66,6 +67,11 @@ class VideoEncoder:
         context.colorspace = self._tags.matrix if self._tags.matrix is not None else 2
         self._typical = max(1, round(1 / (rate or _USUAL_RATE) / self._base))
         self._stream = stream
+
+    def set_mark(self, mark: Mark) -> None:
+        """What the file says of its making."""
+        assert self._output is not None
+        self._output.metadata.update(container_metadata(mark))
 
     def add_sound(self, source: Path, start: Fraction | None) -> None:
         """The sound of a file, copied where the container can hold it, else encoded anew."""

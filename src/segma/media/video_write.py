@@ -23,6 +23,7 @@ from numpy import ndarray
 from segma.errors import InputError
 from segma.media.colour import BT709, ColourTags
 from segma.media.files import check_free, check_room, explained_errors, new_file, new_folder
+from segma.media.provenance import Mark, marked_png
 from segma.media.source import FrameSource
 from segma.media.video import VideoFile
 from segma.media.video_encode import VideoEncoder
@@ -74,6 +75,7 @@ def writer_like(
     first: int = 0,
     last: int | None = None,
     overwrite: bool = False,
+    mark: Mark | None = None,
 ) -> VideoWriter:
     """A writer for frames `first` to `last` of a source, with its times, colours, pixel shape and sound.
 
@@ -83,7 +85,7 @@ def writer_like(
     num_frames = None if end is None else max(1, end - first)
     if not isinstance(source, VideoFile):
         timing = Timing.of_rate(source.fps, num_frames=num_frames)
-        return VideoWriter(path, source.size, kind=kind, timing=timing, overwrite=overwrite)
+        return VideoWriter(path, source.size, kind=kind, timing=timing, overwrite=overwrite, mark=mark)
     if source.path is not None and _is_same(source.path, Path(path)):
         raise InputError(
             "input.exists", f"{source.name} is the source of this video.", "Give the output another name."
@@ -104,6 +106,7 @@ def writer_like(
         colour=source.colour,
         pixel_aspect=1 / aspect if source.rotation % 180 else aspect,
         overwrite=overwrite,
+        mark=mark,
     )
 
 
@@ -115,8 +118,9 @@ class VideoWriter:
     """A context manager that writes RGB or RGBA frames as one of `video_kinds.KINDS`.
 
     `size` = (height, width); `colour` are the tags to write and to compute with (default bt709);
-    `pixel_aspect` is how wide a pixel is for its height. Where the block is left by an error nothing is left
-    on the disk, and an existing file stays as it was. RGBA frames lose their alpha where the kind has none.
+    `pixel_aspect` is how wide a pixel is for its height; `mark` says what made the frames. Where the block is
+    left by an error nothing is left on the disk, and an existing file stays as it was. RGBA frames lose their
+    alpha where the kind has none.
 
     Raises InputError (`input.exists`, `input.value`, `input.array`), FormatError for what a kind cannot
     hold, StoreError `disk.full` and `disk.unwritable`.
@@ -133,6 +137,7 @@ class VideoWriter:
         colour: ColourTags | None = None,
         pixel_aspect: Fraction | None = None,
         overwrite: bool = False,
+        mark: Mark | None = None,
     ) -> None:
         self.path = Path(path)
         self.size = size
@@ -143,6 +148,7 @@ class VideoWriter:
         self._colour = colour or BT709
         self._pixel_aspect = pixel_aspect
         self._overwrite = overwrite
+        self._mark = mark
         self._stack = ExitStack()
         self._sink: _Sink | None = None
         self._last_time = -np.inf
@@ -207,13 +213,15 @@ class VideoWriter:
         place = self._stack
         if not self.kind.codec:
             folder = place.enter_context(new_folder(self.path, overwrite=self._overwrite, stale="*.png"))
-            return _Pictures(folder)
+            return _Pictures(folder, self._mark)
         stream = place.enter_context(new_file(self.path, overwrite=self._overwrite))
         with explained_errors(self.path):
             # FFmpeg opens the file by its name, because it moves the index to the front in the end
             encoder = VideoEncoder(Path(stream.name).absolute(), self.kind, self.size, self._colour)
             place.callback(encoder.abandon)
             encoder.open(self.timing.time_base, self.timing.average_rate, self._pixel_aspect)
+            if self._mark is not None:
+                encoder.set_mark(self._mark)
             if self._audio_from is not None:
                 encoder.add_sound(self._audio_from, self.timing.start)
             encoder.start()
@@ -237,15 +245,17 @@ class _Sink(Protocol):
 class _Pictures:
     """A folder of PNG files named by frame number, and `times.csv` that says when each is shown."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mark: Mark | None) -> None:
         self._folder = folder
+        self._mark = mark
         self._times: list[tuple[int, str]] = []
 
     def write(self, pixels: UInt8[ndarray, "h w c"], time: float | int, index: int) -> None:
         """One picture."""
         order = cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR
         _, data = cv2.imencode(".png", cv2.cvtColor(pixels, order), [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL])
-        (self._folder / f"{index:05d}.png").write_bytes(data.tobytes())
+        picture = data.tobytes() if self._mark is None else marked_png(data.tobytes(), self._mark)
+        (self._folder / f"{index:05d}.png").write_bytes(picture)
         self._times.append((index, f"{time:.9f}".rstrip("0").rstrip(".")))
 
     def finish(self) -> None:

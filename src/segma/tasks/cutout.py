@@ -18,6 +18,7 @@ from segma.masks.mask import Mask
 from segma.media.draw import Colour, alpha_of
 from segma.media.draw import cutout as drawn_cutout
 from segma.media.image import read_image
+from segma.media.provenance import Mark
 from segma.media.source import Frame, FrameSource
 from segma.media.video_kinds import GREEN, kind_of
 from segma.tasks.render import Progress, Stretch, write_frames
@@ -82,6 +83,7 @@ def write_cutout(
     first: int = 0,
     last: int | None = None,
     overwrite: bool = False,
+    mark: Mark | None = None,
     on_progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Path:
@@ -89,13 +91,14 @@ def write_cutout(
 
     `green` and `matte` (white where the object is) bring their own background, `h264` needs one, the
     others have alpha unless a `background` of `background_of` is given. Frame times, colour tags and sound
-    are the source's; frames without a mask show the background only. Frames are made one at a time.
+    are the source's; frames without a mask show the background only. Frames are made one at a time. `mark` is
+    what the file says of its making (`Tracker.cutout` gives one).
 
     Raises InputError, FormatError, StoreError and Cancelled; then nothing is left on the disk.
     """
     picture = _picture_maker(masks, format, background, feather, grow)
     stretch = Stretch(first=first, last=last, on_progress=on_progress, cancel=cancel)
-    return write_frames(source, path, picture, kind=format, stretch=stretch, overwrite=overwrite)
+    return write_frames(source, path, picture, kind=format, stretch=stretch, overwrite=overwrite, mark=mark)
 
 
 def spread_colours(

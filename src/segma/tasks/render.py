@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from segma.errors import Cancelled
+from segma.media.provenance import Mark
 from segma.media.source import Frame, FrameSource
 from segma.media.video_write import writer_like
 
@@ -36,6 +37,7 @@ def write_frames(
     kind: str,
     stretch: Stretch,
     overwrite: bool = False,
+    mark: Mark | None = None,
 ) -> Path:
     """Write what `picture` makes of each frame, at the frame's own time, with the source's sound.
 
@@ -44,7 +46,9 @@ def write_frames(
     first, last = stretch.first, stretch.last
     end = source.num_frames if last is None else last + 1
     total = None if end is None else max(0, end - first)
-    with writer_like(source, path, kind=kind, first=first, last=last, overwrite=overwrite) as writer:
+    with writer_like(
+        source, path, kind=kind, first=first, last=last, overwrite=overwrite, mark=mark
+    ) as writer:
         for frame in source.frames(first, last):
             if stretch.cancel is not None and stretch.cancel.is_set():
                 raise Cancelled
