@@ -79,7 +79,21 @@ class ClipBatch:
         return _moved(self, device)
 
 
-_Batch = TypeVar("_Batch", ImageBatch, ClipBatch)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PixelBatch:
+    """What a tokenizer's step is given: pictures (clips of one frame) or clips of one length."""
+
+    pixels: UInt8[Tensor, "clips frames 3 size size"]
+    skipped: int = 0
+    unreadable: int = 0
+    seconds: float = 0.0
+
+    def to(self, device: torch.device) -> PixelBatch:
+        """The batch on a device."""
+        return _moved(self, device)
+
+
+_Batch = TypeVar("_Batch", ImageBatch, ClipBatch, PixelBatch)
 
 
 def _moved(batch: _Batch, device: torch.device) -> _Batch:

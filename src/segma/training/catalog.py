@@ -39,6 +39,26 @@ RECIPES: Mapping[str, Entry] = MappingProxyType(
             function="sam2_conv_clips",
             help="its memory on clips, with the encoder as it is; goes on from weights (--model)",
         ),
+        "omnitokenizer_images": Entry(
+            module="segma.training.recipes.codes",
+            function="omnitokenizer_images",
+            help="stage 1 of a tokenizer of the official size: pictures",
+        ),
+        "omnitokenizer_joint": Entry(
+            module="segma.training.recipes.codes",
+            function="omnitokenizer_joint",
+            help="stage 2: pictures and clips of several sizes; goes on from stage 1 (--model)",
+        ),
+        "omnitokenizer_kl": Entry(
+            module="segma.training.recipes.codes",
+            function="omnitokenizer_kl",
+            help="stage 3: Gaussians instead of codes; goes on from stage 2 (--model)",
+        ),
+        "omnitokenizer_small": Entry(
+            module="segma.training.recipes.codes",
+            function="omnitokenizer_small",
+            help="a small tokenizer of codes and of Gaussians on one trunk, from nothing",
+        ),
         FINETUNE: Entry(
             module="segma.training.recipes.finetune",
             function="finetune",

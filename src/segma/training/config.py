@@ -106,6 +106,49 @@ class LossConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CodesConfig:
+    """How a tokenizer learns (OmniTokenizer, section 6 of the specification); without, other runs go on."""
+
+    sizes: tuple[int, ...] = (128,)
+    """Sides of training pictures and clips, one drawn for each batch; batches have as many pixels always."""
+    frames: int = 9
+    """Frames of a clip; 1 and whole groups."""
+    clips: int = 2
+    """Clips of a batch, at the first of `sizes`."""
+    strides: tuple[int, int] = (1, 3)
+    panned: float = 0.4
+    """Share of clips that are photos under a moving camera."""
+    to_gaussians: bool = False
+    """Whether codes are given up for Gaussians, with a new last layer (the paper's stage 3)."""
+    absolute: float = 4.0
+    """Weight of the absolute error."""
+    squares: float = 0.0
+    """Weight of the squared error, which is what PSNR asks for."""
+    spectra: float = 0.0
+    """Weight of `losses.spectra`, which needs no features."""
+    perceptual: float = 4.0
+    """Weight of LPIPS, where `lpips` names its weights."""
+    lpips: str = ""
+    """An official checkpoint of OmniTokenizer, or another file with LPIPS weights under its names."""
+    divergence: float = 1e-6
+    """Weight of the Gaussians' divergence."""
+    image_judge: float = 0.0
+    """Weight of what the discriminator of pictures says (officially 0.01); 0: there is none."""
+    video_judge: float = 0.0
+    """The same of clips."""
+    matching: float = 4.0
+    """Weight of the discriminators' inner maps."""
+    judge_start: int = 0
+    """Steps before the discriminators have a say."""
+    judge_rate: float = 0.1
+    """Their rate, as a share of the tokenizer's."""
+    revive_every: int = 25
+    """Steps between two searches for codes that are not used."""
+    revive_below: float = 0.05
+    """Codes chosen less than this share of the mean count are moved."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OptimConfig:
     """The optimizer, a warm-up and a cosine."""
 
@@ -129,6 +172,8 @@ class TrainConfig:
     """A run. `steps` and `minutes` both end it, whichever comes first; so does the schedule."""
 
     name: str
+    system: str = "sam2"
+    """What is trained; a name of `models.catalog.SYSTEMS` that `training.course` knows."""
     variant: str = "sam2.1_conv_small"
     """A row of the model's VARIANTS, for a network that starts with random weights."""
     start: str = ""
@@ -173,4 +218,5 @@ class TrainConfig:
     held_out: float = 0.1
     """Share of the pictures that is kept for measuring, of data that do not say which to keep."""
     losses: LossConfig = field(default_factory=LossConfig)
+    codes: CodesConfig = field(default_factory=CodesConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)

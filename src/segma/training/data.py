@@ -33,17 +33,18 @@ class Parts:
     kept: Samples
 
 
-def read_samples(folder: Path, part: str = "all") -> Samples:
+def read_samples(folder: Path, part: str = "all", *, labelled: bool = True) -> Samples:
     """The samples of a folder or file, in any layout of `datasets.catalog`; no pixels are read.
 
-    `part` is told to layouts that know it; of others everything is read. Raises InputError, FormatError.
+    `labelled`: only those with objects. `part` is told to layouts that know it; of others everything is read.
+    Raises InputError, FormatError.
     """
     name, report = catalog.detect(folder), ReadReport()
     options = {"part": part} if name in _PARTED else {}
     pictures: list[ImageSample] = []
     clips: list[VideoSample] = []
     for sample in catalog.read(name, folder, report=report, **options):
-        if not sample.objects:
+        if labelled and not sample.objects:
             continue
         if isinstance(sample, VideoSample):
             clips.append(sample)
@@ -52,7 +53,7 @@ def read_samples(folder: Path, part: str = "all") -> Samples:
     return Samples(tuple(pictures), tuple(clips), report)
 
 
-def read_parts(folders: Sequence[Path], part: str, held_out: float | int) -> Parts:
+def read_parts(folders: Sequence[Path], part: str, held_out: float | int, *, labelled: bool = True) -> Parts:
     """The samples of several folders, each parted as it says itself, else by `held_out`.
 
     Data that know a part "tune" keep that. Of others a share of the pictures is kept, at least one of two,
@@ -63,8 +64,9 @@ def read_parts(folders: Sequence[Path], part: str, held_out: float | int) -> Par
         raise InputError("input.value", f"held_out is {held_out}, expected a share from 0 to below 1.")
     found: list[tuple[Samples, Samples]] = []
     for folder in folders:
-        train = read_samples(folder, part)
-        kept = read_samples(folder, "tune") if part == "train" and _is_parted(folder) else None
+        train = read_samples(folder, part, labelled=labelled)
+        has_kept = part == "train" and _is_parted(folder)
+        kept = read_samples(folder, "tune", labelled=labelled) if has_kept else None
         if kept is not None and (kept.pictures or kept.clips):
             found.append((train, kept))
         else:

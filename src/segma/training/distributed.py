@@ -26,7 +26,7 @@ from segma.errors import InputError, ModelError, StoreError
 from segma.nn.backbones.conv_pyramid import ConvBlock
 from segma.nn.backbones.hiera import HieraBlock
 from segma.runtime import Runtime
-from segma.training.steps.images import StepResult
+from segma.training.steps.result import StepResult
 
 KINDS = ("ddp", "fsdp")
 """ddp: each process has the whole network; fsdp: a part of the weights, gradients and optimizer."""

@@ -19,7 +19,8 @@ from segma.training.distributed import Step, Team
 from segma.training.heads import Student
 from segma.training.loader import Pool, batches
 from segma.training.loop import Batches
-from segma.training.steps.images import StepResult, image_step
+from segma.training.steps.images import image_step
+from segma.training.steps.result import StepResult
 
 Source = Callable[[Sequence[int]], Iterator[Any]]
 """Numbers -> the batches of these numbers."""

@@ -25,6 +25,7 @@ from segma.training.batch import ClipBatch, ImageBatch
 from segma.training.board import Board
 from segma.training.config import TrainConfig
 from segma.training.distributed import Step, Team, Trainee
+from segma.training.losses.adversarial import JUDGES
 from segma.training.optim import WeightMean, learning_rate, optimizer
 
 _log = logging.getLogger(__name__)
@@ -112,7 +113,8 @@ class Run:
         self.trainee = self.team.trainee(
             self.module, self.step, config.parallel, blocks=config.video_share == 0
         )
-        optim = optimizer(self.trainee.module, config.optim)
+        rates = dict.fromkeys(JUDGES, config.codes.judge_rate)
+        optim = optimizer(self.trainee.module, config.optim, rates)
         self.mean = WeightMean(self.trainee.module, config.optim.ema)
         if saved:
             self.trainee.restore_optimizer(optim, saved.states["optimizer"])
@@ -143,7 +145,7 @@ class Run:
         while step < config.steps and not clock.over(config.minutes) and not stopped:
             rate = learning_rate(config.optim, step, self._share_done(step, clock.now))
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get("share", 1.0)
             loss, numbers, stopped = self._one(optimizer, source, step, clock)
             lost = 0 if math.isfinite(loss) else lost + 1
             if lost >= _LOST:

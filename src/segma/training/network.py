@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from segma.checkpoints.load import load
 from segma.errors import InputError, ModelError
-from segma.models.sam2.config import VARIANTS, Sam2Config
+from segma.models.sam2.config import VARIANTS
 from segma.models.sam2.model import Sam2
 from segma.training.config import TrainConfig
+from segma.training.course import Network
 
 # What is fitted when all else is finished, see `training.choosing`.
 _LAST = ("view_judge.",)
 # What only tracking uses, so that steps on pictures give it no gradient.
 _MEMORY = ("memory_", "obj_ptr", "maskmem", "no_mem_pos", "no_obj", "mask_downsample")
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """A network to train, the config that its weights are saved with, and the licence of those it began with.
-
-    `original` are the weights it began with, where the run began with weights.
-    """
-
-    module: Sam2
-    config: Sam2Config
-    licence: str
-    original: Mapping[str, Tensor] | None
 
 
 def build(config: TrainConfig) -> Network:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -21,12 +22,17 @@ _SMALLEST = 16
 _ROUNDS, _POLYNOMIAL = 5, (3.4445, -4.775, 2.0315)
 
 
-def optimizer(module: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+def optimizer(
+    module: nn.Module, config: OptimConfig, beside: Mapping[str, float] | None = None
+) -> torch.optim.Optimizer:
     """The kind that the config names, over what needs gradients.
 
-    Vectors (norms, biases, single tokens) do not decay.
+    Vectors (norms, biases, single tokens) do not decay. `beside` are beginnings of the names of weights that
+    learn by AdamW at a share of the rate, which stands in their group as `share`.
     """
-    wanted = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    named = [(name, each) for name, each in module.named_parameters() if each.requires_grad]
+    apart = tuple(beside or ())
+    wanted = [each for name, each in named if not apart or not name.startswith(apart)]
     is_matrix = [_is_matrix(parameter) and config.kind == "muon" for parameter in wanted]
     others = [parameter for parameter, is_one in zip(wanted, is_matrix, strict=True) if not is_one]
     groups = [
@@ -34,6 +40,8 @@ def optimizer(module: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
         {"params": [p for p in others if p.ndim >= 2 and min(p.shape[:2]) > 1]},
         {"params": [p for p in others if p.ndim < 2 or min(p.shape[:2]) <= 1], "weight_decay": 0.0},
     ]
+    for start, share in (beside or {}).items():
+        groups.append({"params": [each for name, each in named if name.startswith(start)], "share": share})
     kind = Muon if any(is_matrix) else torch.optim.AdamW
     return kind(
         [group for group in groups if group["params"]],

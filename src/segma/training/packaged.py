@@ -26,13 +26,11 @@ from segma.media.files import make_folder, write_text
 from segma.runtime import Runtime
 from segma.training.catalog import recipe
 from segma.training.config import TrainConfig
+from segma.training.course import Network, course_of
 from segma.training.data import Samples, read_parts
 from segma.training.distributed import Team
 from segma.training.hardware import samples_of, scaled
-from segma.training.heads import Student
-from segma.training.kinds import batches_of, step_of
 from segma.training.loop import Progress, Run
-from segma.training.network import Network, build
 from segma.training.settings import changed
 
 ORDER, START, DATA = "order.json", "start.safetensors", "data"
@@ -100,15 +98,17 @@ def train_round(
     end = time.monotonic() + seconds - _SAVING_SECONDS
     order = read_order(root)
     config = order.config(root, runtime, cores)
-    samples = read_parts([Path(path) for path in config.data], config.part, 0.0).train
-    network = build(config)
-    config = replace(config, image_size=network.config.image_size)
+    course = course_of(config)
+    folders = [Path(path) for path in config.data]
+    samples = read_parts(folders, config.part, 0.0, labelled=course.labelled).train
+    network = course.build(config)
+    config = course.settled(config, network)
     team = Team.alone(runtime.torch_device)
     run = Run(
         config,
-        Student.of(network.module, samples.pictures, config.losses).to(runtime.torch_device),
-        step_of(config, runtime),
-        batches_of(samples, config, team),
+        course.student(network, samples, config).to(runtime.torch_device),
+        course.step(config, runtime),
+        course.batches(samples, config, team),
         root / "run",
         on_progress=on_progress,
         device=runtime.torch_device,

@@ -16,22 +16,17 @@ from segma.checkpoints.origin import file_hashes
 from segma.checkpoints.save import save
 from segma.errors import InputError, ModelError
 from segma.evaluation.origin import commit_of
-from segma.evaluation.protocols.asking import evenly
 from segma.evaluation.protocols.speed import machine_facts
 from segma.media.files import write_text
-from segma.models.sam2.model import Sam2
 from segma.runtime import Runtime, keep_freed_memory
 from segma.training import saving
-from segma.training.choosing import learn_choice
 from segma.training.config import TrainConfig
-from segma.training.data import Parts, Samples, read_parts, read_samples
+from segma.training.course import Course, Exam, Network, course_of
+from segma.training.data import Parts, read_parts, read_samples
 from segma.training.distributed import KINDS, Team
-from segma.training.heads import Student
-from segma.training.kinds import batches_of, step_of
 from segma.training.loop import Progress, Run
-from segma.training.network import Network, blend, build
+from segma.training.network import blend
 from segma.training.optim import KINDS as OPTIMIZERS
-from segma.training.validation import Exam, questions
 
 WEIGHTS = "weights.safetensors"
 REPORT = "report.json"
@@ -77,24 +72,26 @@ def start(
     runtime = replace(runtime, device=str(team.device))
     _check(config, runtime)
     config = replace(config, optim=replace(config.optim, accumulate=config.optim.accumulate * team.size))
-    parts = read_parts([Path(name) for name in config.data], config.part, config.held_out)
-    elsewhere = _elsewhere(check, config)
-    network = build(config)
-    config = replace(config, image_size=network.config.image_size)
+    course = course_of(config)
+    folders = [Path(name) for name in config.data]
+    parts = read_parts(folders, config.part, config.held_out, labelled=course.labelled)
+    elsewhere = _elsewhere(check, config, course)
+    network = course.build(config)
+    config = course.settled(config, network)
     if team.leads:
         saving.load(folder, config)  # a checkpoint that does not fit is told before anything long
-    student = Student.of(network.module, parts.train.pictures, config.losses)
+    student = course.student(network, parts.train, config)
     _prepare(student, runtime)
-    kept = _exam(parts.kept, config)
+    kept = course.exam(parts.kept, config)
     measured = {"held_out": kept, **elsewhere} if team.leads else {}
     before = _measured(network.module, measured, runtime) if network.original is not None else None
     run = Run(
         config,
         student,
-        step_of(config, runtime),
-        batches_of(parts.train, config, team),
+        course.step(config, runtime),
+        course.batches(parts.train, config, team),
         folder,
-        validate=(lambda _: _scores(network.module, kept, runtime)) if kept else None,
+        validate=(lambda _: kept.scores(network.module, runtime)) if kept else None,
         on_progress=on_progress,
         device=runtime.torch_device,
         stop=stop,
@@ -103,10 +100,11 @@ def start(
     run.train().copy_to(student)
     if not team.leads:
         return Outcome(folder=folder, weights=folder / WEIGHTS, report={})
-    return _finish(network, config, folder, runtime, run, parts, measured, before)
+    return _finish(course, network, config, folder, runtime, run, parts, measured, before)
 
 
 def _finish(
+    course: Course,
     network: Network,
     config: TrainConfig,
     folder: Path,
@@ -120,10 +118,7 @@ def _finish(
     if network.original is not None and config.blend < 1:
         blend(network.module, network.original, config.blend)
     network.module.eval()
-    choice: dict[str, float] = {}
-    if config.choice_clicks:
-        pictures, clicks = parts.train.pictures, config.choice_clicks
-        choice = learn_choice(network.module, pictures, clicks, runtime, config.seed, mix=config.mix)
+    fitted = course.finish(network, parts.train, config, runtime)
     network.module.half().float()  # what is measured is what will be in the file
     after = _measured(network.module, exams, runtime)
     weights = _save(network, config, folder, run.done)
@@ -131,7 +126,7 @@ def _finish(
         **_facts(config, runtime, run),
         "data": _told(parts, run),
         "weights": {"file": weights.name, "sha256": file_hashes(weights, ["sha256"])["sha256"]},
-        **({"choice": choice} if choice else {}),
+        **({"fitted": fitted} if fitted else {}),
         **_compared(before, after),
         "scores": run.scores,
     }
@@ -175,31 +170,20 @@ def _prepare(module: nn.Module, runtime: Runtime) -> None:
     module.to(runtime.torch_device)
 
 
-def _exam(samples: Samples, config: TrainConfig) -> Exam:
-    """What is asked of pictures, and of clips where the run is about them."""
-    asked = questions(samples.pictures, config.validate_objects, config.seed)
-    clips = evenly(samples.clips, config.validate_clips) if config.video_share else []
-    return Exam(tuple(asked), tuple(clips) if config.validate_clips else ())
-
-
-def _elsewhere(check: Sequence[Path], config: TrainConfig) -> dict[str, Exam]:
+def _elsewhere(check: Sequence[Path], config: TrainConfig, course: Course) -> dict[str, Exam]:
     """What to measure on other data, by the folder's name; on what those keep for tuning, if they do."""
     found: dict[str, Exam] = {}
     for path in check:
-        exam = _exam(read_samples(path, "tune"), config) or _exam(read_samples(path), config)
-        if not exam:
-            raise InputError("input.not_found", f"{path}: there are no pictures with masks in it.")
+        parts = (read_samples(path, part, labelled=course.labelled) for part in ("tune", "all"))
+        exam = next((each for part in parts if (each := course.exam(part, config))), None)
+        if exam is None:
+            raise InputError("input.not_found", f"{path}: there is nothing to measure on in it.")
         found[path.resolve().name] = exam
     return found
 
 
 def _measured(module: nn.Module, exams: Mapping[str, Exam], runtime: Runtime) -> dict[str, Scores]:
-    return {name: _scores(module, exam, runtime) for name, exam in exams.items()}
-
-
-def _scores(module: nn.Module, exam: Exam, runtime: Runtime) -> Scores:
-    assert isinstance(module, Sam2)
-    return exam.scores(module, runtime)
+    return {name: exam.scores(module, runtime) for name, exam in exams.items()}
 
 
 def _compared(before: Mapping[str, Scores] | None, after: Mapping[str, Scores]) -> dict[str, Any]:  # JSON

@@ -43,13 +43,13 @@ class Exam:
     def __bool__(self) -> bool:
         return bool(self.asked or self.clips)
 
-    def scores(self, model: WithMemory, runtime: Runtime) -> dict[str, float]:
+    def scores(self, module: nn.Module, runtime: Runtime) -> dict[str, float]:
         """Those of `ask` and `follow`, as people would use the network; its mode is left as it was."""
-        assert isinstance(model, nn.Module)
-        was_training = model.training
-        model.eval()
-        found = ask(model, self.asked, runtime) | follow(model, self.clips, runtime)
-        model.train(was_training)
+        assert isinstance(module, WithMemory)
+        was_training = module.training
+        module.eval()
+        found = ask(module, self.asked, runtime) | follow(module, self.clips, runtime)
+        module.train(was_training)
         return found
 
 

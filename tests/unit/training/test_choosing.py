@@ -72,7 +72,7 @@ def test_a_run_ends_with_the_choice(shapes: Path, tmp_path: Path) -> None:
         choice_clicks=80,
     )  # fmt: skip
     outcome = start(config, tmp_path / "run", RUNTIME)
-    told = outcome.report["choice"]
+    told = outcome.report["fitted"]
     assert told["clicks"] >= 80
     assert 0 <= told["chosen"] <= told["best"] <= 100
     module = load(str(outcome.weights)).module

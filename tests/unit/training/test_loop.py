@@ -21,7 +21,7 @@ from segma.training.kinds import batches_of, step_of
 from segma.training.loop import Progress, Run
 from segma.training.network import build
 from segma.training.saving import NAME
-from segma.training.steps.images import StepResult
+from segma.training.steps.result import StepResult
 
 STEPS = 5
 

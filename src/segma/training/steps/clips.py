@@ -23,7 +23,7 @@ from segma.training.batch import ClipBatch
 from segma.training.clicks import next_clicks
 from segma.training.config import TrainConfig
 from segma.training.steps.asking import Answer, Asking, Truth, ask, correct, logits_of, presence_loss
-from segma.training.steps.images import StepResult
+from segma.training.steps.result import StepResult
 
 Kind = Literal["mask", "click", "box"]
 # The logit of a mask that is not there.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from segma.models.interfaces import ImageFeatures
@@ -16,14 +14,7 @@ from segma.training.config import TrainConfig
 from segma.training.heads import Student
 from segma.training.losses.likeness import likeness_loss
 from segma.training.steps.asking import Asking, Truth, ask, correct, logits_of, presence_loss
-
-
-@dataclass(frozen=True, slots=True)
-class StepResult:
-    """The loss to go back from, and numbers to log (detached)."""
-
-    loss: Float[Tensor, ""]
-    numbers: dict[str, float]
+from segma.training.steps.result import StepResult
 
 
 def image_step(

@@ -1,0 +1,138 @@
+"""Batches of bare pixels for tokenizers: crops of pictures, of clips, and of photos under a moving camera."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from numpy import ndarray
+from torch.utils.data import Dataset
+
+from segma.errors import InputError, SegmaError
+from segma.media.image import read_picture
+from segma.samples import ImageSample, VideoSample
+from segma.training.batch import PixelBatch
+from segma.training.clip_sources import Grouped, grouped
+from segma.training.config import TrainConfig
+from segma.training.loader import made_ahead
+from segma.worlds.panning import camera_path, seen
+
+# Tells these draws from those of other batches of the same seed and number.
+_PIXELS = 0x91E1
+_TRIES = 20
+# Speeds of a camera over a photo, as shares of its view a frame.
+_SPEEDS = (0.005, 0.06)
+
+
+@dataclass(frozen=True, slots=True)
+class PixelPool:
+    """Pictures and clips by source, each source with the chance of the square root of its size."""
+
+    pictures: Grouped[ImageSample]
+    clips: Grouped[VideoSample]
+
+    @classmethod
+    def of(cls, pictures: Sequence[ImageSample], clips: Sequence[VideoSample]) -> PixelPool:
+        """The pool of what has pixels; labels are not looked at."""
+        return cls(
+            grouped([(each.source, each) for each in pictures if each.picture is not None]),
+            grouped([(each.source, each) for each in clips if len(each.pictures) > 1]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PixelBatches(Dataset[PixelBatch]):
+    """Batch number i of a run, for a `DataLoader`."""
+
+    pool: PixelPool
+    config: TrainConfig
+
+    def __len__(self) -> int:
+        return self.config.steps * self.config.optim.accumulate
+
+    def __getitem__(self, index: int) -> PixelBatch:
+        """The batch, made from the run's seed and its number. Raises InputError where hardly any can be."""
+        started = time.perf_counter()
+        random = np.random.default_rng((self.config.seed, index, _PIXELS))
+        codes = self.config.codes
+        size = int(random.choice(codes.sizes))
+        is_clip = random.random() < self.config.video_share
+        whole = codes.clips if is_clip else self.config.batch
+        count = max(1, round(whole * (codes.sizes[0] / size) ** 2))
+        parts: list[ndarray] = []
+        unreadable = 0
+        while len(parts) < count:
+            try:
+                parts.append(self._clip(size, random) if is_clip else self._picture(size, random)[None])
+            except (SegmaError, OSError) as error:
+                unreadable += 1
+                if unreadable > _TRIES * count:
+                    raise InputError("input.unreadable", "Hardly any picture can be read.") from error
+        pixels = torch.from_numpy(np.ascontiguousarray(np.stack(parts).transpose(0, 1, 4, 2, 3)))  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
+        return PixelBatch(pixels=pixels, unreadable=unreadable, seconds=time.perf_counter() - started)
+
+    def _picture(self, size: int, random: np.random.Generator) -> UInt8[ndarray, "size size 3"]:
+        _, sample = self.pool.pictures.draw(random)
+        assert sample.picture is not None
+        image = read_picture(sample.picture)
+        return _mirrored(cropped([image], size, random), random)[0]
+
+    def _clip(self, size: int, random: np.random.Generator) -> UInt8[ndarray, "frames size size 3"]:
+        codes = self.config.codes
+        if not self.pool.clips or (self.pool.pictures and random.random() < codes.panned):
+            _, sample = self.pool.pictures.draw(random)
+            assert sample.picture is not None
+            image = read_picture(sample.picture)
+            path = camera_path(image.shape[:2], codes.frames, float(random.uniform(*_SPEEDS)), random)
+            return _mirrored(seen(image, path, size), random)
+        _, video = self.pool.clips.draw(random)
+        times = _times(len(video.pictures), codes.frames, codes.strides, random)
+        return _mirrored(
+            cropped([read_picture(video.pictures[time]) for time in times], size, random), random
+        )
+
+
+def _times(total: int, count: int, strides: tuple[int, int], random: np.random.Generator) -> list[int]:
+    """So many frames at one stride, perhaps backwards; a short clip is gone through to and fro."""
+    most = max(1, (total - 1) // max(1, count - 1))
+    stride = int(random.integers(min(strides[0], most), min(strides[1], most) + 1))
+    start = int(random.integers(max(1, total - stride * (count - 1))))
+    period = 2 * (total - 1)
+    places = [(start + stride * number) % period for number in range(count)]
+    times = [place if place < total else period - place for place in places]
+    return times[::-1] if random.random() < 0.5 else times
+
+
+def cropped(
+    images: Sequence[UInt8[ndarray, "height width 3"]], size: int, random: np.random.Generator
+) -> UInt8[ndarray, "frames size size 3"]:
+    """One square part of all frames, at its own pixels, coarser, or (small pictures) a little finer.
+
+    Raises InputError for frames of different sizes.
+    """
+    height, width = (int(each) for each in images[0].shape[:2])
+    if any(image.shape != images[0].shape for image in images):
+        raise InputError("input.unreadable", "Frames of a clip have different sizes.")
+    largest = int(min(height, width))
+    side = round(min(largest, size * float(np.exp(random.uniform(0, np.log(max(1.0, largest / size)))))))
+    x, y = (int(random.integers(each - side + 1)) for each in (width, height))
+    how = cv2.INTER_AREA if side >= size else cv2.INTER_CUBIC
+    parts = [image[y : y + side, x : x + side] for image in images]
+    return np.stack([cv2.resize(part, (size, size), interpolation=how) for part in parts])
+
+
+def _mirrored(frames: ndarray, random: np.random.Generator) -> ndarray:
+    return frames[:, :, ::-1] if random.random() < 0.5 else frames
+
+
+def pixel_batches(
+    pool: PixelPool, config: TrainConfig, numbers: Sequence[int] | None = None
+) -> Iterator[PixelBatch]:
+    """The run's batches of these numbers (None: of all), made ahead by `config.workers` processes."""
+    dataset = PixelBatches(pool, config)
+    return made_ahead(dataset, range(len(dataset)) if numbers is None else numbers, config.workers)
