@@ -5,28 +5,32 @@ Thread rule: one model may be used from many threads; its lock queues the calls.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
 
 from segma.checkpoints.load import LoadedModel
 from segma.checkpoints.load import load as load_checkpoint
 from segma.engines.catalog import start
 from segma.errors import ModelError
+from segma.formats.codes import CodeHeader
 from segma.live_tracker import LiveTracker
+from segma.media.footage import Footage, open_footage
 from segma.media.image import read_image
 from segma.media.shots import CutDetector
 from segma.media.source import open_source
-from segma.models.catalog import MODELS
-from segma.models.interfaces import Promptable, WithMemory
+from segma.models.catalog import MODELS, wrong_task
+from segma.models.interfaces import Promptable, VisualTokenizer, WithMemory
 from segma.prompts.types import PromptSet
-from segma.results import Prediction
+from segma.results import CodeGrid, Prediction
 from segma.runtime import Precision, Runtime
+from segma.tasks import tokenize
 from segma.tasks.everything import EverythingConfig, segment_everything, usual_config
 from segma.tasks.segment import ImageSession, usual_session
 from segma.tasks.track import VideoSession
@@ -34,6 +38,8 @@ from segma.tasks.track_config import TrackConfig
 from segma.tasks.track_recent_keeper import RecentKeeper
 from segma.tracker import Tracker
 from segma.tracker_projects import MadeBy, new_tracker, open_project, resume_tracker
+
+_log = logging.getLogger(__name__)
 
 
 def load(
@@ -55,7 +61,13 @@ def load(
     """
     runtime = Runtime(device=device, precision=precision, threads=threads, engine=engine)
     loaded = load_checkpoint(model, runtime, on_progress=on_progress)
-    network = start(cast(Promptable, loaded.module), runtime)  # the catalog's rows satisfy the protocol
+    network: object = loaded.module
+    if isinstance(network, Promptable):
+        network = start(network, runtime)
+    elif engine != "eager":
+        raise ModelError(
+            "model.device", f"The engine {engine} runs models that segment, and {loaded.name} is none."
+        )
     return Model(network=network, facts=loaded, runtime=runtime)
 
 
@@ -63,11 +75,13 @@ def load(
 class Model:
     """A network with its tasks. `facts` says where the weights come from; `name` is what was asked for.
 
+    What a network cannot do raises ModelError `model.task`: some segment, some turn pictures into codes.
     Pictures may be a path, bytes, an open file, a Pillow image, an array (height, width, 3) of RGB uint8, a
     torch tensor, or, with `allow_network=True`, an address.
     """
 
-    network: Promptable
+    network: object
+    """Asked for as what it can do: `promptable`, `with_memory`, `tokenizer`."""
     facts: LoadedModel
     runtime: Runtime
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -82,8 +96,21 @@ class Model:
         """What a user of these weights should know, or ""."""
         return self.facts.note
 
+    def promptable(self) -> Promptable:
+        """The network, if it can be asked for masks. Raises ModelError `model.task` if not."""
+        if not isinstance(self.network, Promptable):
+            raise wrong_task(self.name, "segment", "default")
+        return self.network
+
+    def tokenizer(self) -> VisualTokenizer:
+        """The network, if it makes codes of pictures. Raises ModelError `model.task` if not."""
+        if not isinstance(self.network, VisualTokenizer):
+            raise wrong_task(self.name, "tokens")
+        return self.network
+
     def with_memory(self) -> WithMemory:
         """The network, if it can follow objects through video. Raises ModelError `model.task` if not."""
+        self.promptable()
         if not isinstance(self.network, WithMemory):
             raise ModelError(
                 "model.task",
@@ -109,8 +136,9 @@ class Model:
 
     def image(self, image: Any, *, allow_network: bool = False) -> ImageSession:  # see the class
         """An image that is encoded once and can be asked often."""
+        network = self.promptable()
         picture = read_image(image, allow_network=allow_network)
-        return usual_session(self.network, picture, self.runtime, _name(image), self.lock)
+        return usual_session(network, picture, self.runtime, _name(image), self.lock)
 
     def segment(
         self,
@@ -155,11 +183,12 @@ class Model:
 
         Raises InputError, MemoryLimitError, and Cancelled once `cancel` is set.
         """
-        settings = config or replace(usual_config(self.network.input_spec), **options)
+        network = self.promptable()
+        settings = config or replace(usual_config(network.input_spec), **options)
         picture = read_image(image, allow_network=allow_network)
         with self.lock:
             return segment_everything(
-                self.network,
+                network,
                 picture,
                 settings,
                 runtime=self.runtime,
@@ -167,6 +196,77 @@ class Model:
                 on_progress=on_progress,
                 cancel=cancel,
             )
+
+    def encode(
+        self,
+        source: Any,  # whatever media.footage.open_footage takes
+        *,
+        longest_side: int | None = None,
+        frames: tuple[int, int] | None = None,
+        fps: float | int | None = None,
+        allow_network: bool = False,
+        on_progress: Callable[[int, int | None], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> CodeGrid:
+        """The codes (or latents) of a picture, or of a clip: an array of four axes, a video file, a folder.
+
+        Pictures larger than `longest_side` are made smaller first; `frames` (first, last) are a part of a
+        video; `fps` is that of arrays and folders (else 24). A video whose codes do not fit into memory goes
+        through `tasks.tokenize.encode_groups`. Raises InputError, ModelError, MemoryLimitError, and
+        Cancelled once `cancel` is set.
+        """
+        network = self.tokenizer()
+        footage = open_footage(
+            source, longest_side=longest_side, frames=frames, fps=fps, allow_network=allow_network
+        )
+        try:
+            with self.lock:
+                return tokenize.encode(
+                    network,
+                    footage.frames(),
+                    self.code_header(footage),
+                    runtime=self.runtime,
+                    on_progress=on_progress,
+                    cancel=cancel,
+                )
+        finally:
+            footage.close()
+
+    def code_header(self, footage: Footage) -> CodeHeader:
+        """What a file of codes says before them. Raises ModelError `model.task`."""
+        return tokenize.header_for(
+            self.tokenizer(),
+            footage.size,
+            fps=footage.fps,
+            model=self.name,
+            weights=self.facts.weights_hash if self.facts.files else "",
+        )
+
+    def decode(
+        self,
+        grid: CodeGrid | str | Path,
+        *,
+        on_progress: Callable[[int, int | None], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> UInt8[ndarray, "*frames height width 3"]:
+        """The picture of codes, (height, width, 3), or the clip, (frames, height, width, 3); or of a file.
+
+        Raises ModelError `model.task` for codes of another model, FormatError for a broken file,
+        MemoryLimitError, and Cancelled once `cancel` is set.
+        """
+        network = self.tokenizer()
+        codes = grid if isinstance(grid, CodeGrid) else CodeGrid.load(grid)
+        self.check_origin(codes.header)
+        with self.lock:
+            return tokenize.decode(
+                network, codes, runtime=self.runtime, on_progress=on_progress, cancel=cancel
+            )
+
+    def check_origin(self, header: CodeHeader) -> None:
+        """Raises ModelError `model.task` where codes do not fit the network; warns of other weights."""
+        tokenize.check_fits(self.tokenizer().code_spec, header)
+        if header.weights and self.facts.files and header.weights != self.facts.weights_hash:
+            _log.warning("the codes were made with other weights than those of %s", self.name)
 
 
 def track(

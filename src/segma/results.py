@@ -6,17 +6,18 @@ gave them (candidates of a prompt: best first; everything mode: as suppression l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from numpy import ndarray
 
 from segma.errors import FormatError, MissingExtraError
+from segma.formats.codes import CodeGroup, CodeHeader, new_codes, open_codes
 from segma.masks.mask import Box, CompactMasks, Mask
 from segma.masks.rle import CocoRle
 from segma.samples import ImageSample, ObjectSample
@@ -296,6 +297,102 @@ class TrackFrame:
 
         picture = self.image if self.image is not None else np.full((*self.size, 3), 128, np.uint8)
         return draw.overlay(picture, CompactMasks(self.masks.values(), self.size), **options)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CodeGrid:
+    """A picture or clip as `codes` of a tokenizer, or as `latent` of one without a codebook.
+
+    `size` (height, width) is that of the pictures, `fps` is None for a single picture. The grid also covers
+    what was padded right, below and at the end; decoding cuts that off. `num_codes` is 0 for latents; the
+    first frame of a clip, or of each `chunk` of frames where that is not 0, is a group of its own, others
+    are of `temporal_patch` frames. `model` and `weights` (a hash) say what can decode it; they may be "".
+    Raises FormatError format.bad, say for a code outside the codebook.
+    """
+
+    size: tuple[int, int]
+    num_frames: int = 1
+    fps: float | int | None = None
+    num_codes: int
+    patch: int
+    temporal_patch: int
+    chunk: int = 0
+    model: str = ""
+    weights: str = ""
+    codes: Int[ndarray, "groups rows columns"] | None = None
+    latent: Float[ndarray, "groups rows columns channels"] | None = None
+
+    def __post_init__(self) -> None:
+        header = self.header
+        header.check_count(self.num_frames)
+        groups = header.num_groups(self.num_frames) if self.num_frames > 0 else 0
+        if not len(self.values) == groups > 0:
+            text = f"{len(self.values)} groups cannot be of {self.num_frames} frames"
+            raise FormatError("format.bad", f"Codes: {text}.")
+        for values in self.values:
+            header.check_group(values)
+
+    @property
+    def values(self) -> Int[ndarray, "groups rows columns"] | Float[ndarray, "groups rows columns channels"]:
+        """The codes, or the latents."""
+        found = self.codes if self.latent is None else self.latent
+        if found is None or not (self.codes is None or self.latent is None):
+            raise FormatError("format.bad", "Codes: a grid has either codes or latents.")
+        return found
+
+    @property
+    def header(self) -> CodeHeader:
+        """What a file says before the codes."""
+        shape = self.values.shape
+        return CodeHeader(
+            grid=(shape[1], shape[2]),
+            channels=0 if self.latent is None else shape[3],
+            **{name: getattr(self, name) for name in _HEADER},
+        )
+
+    @property
+    def groups(self) -> Iterator[CodeGroup]:
+        """One group after the other, each with the number of its frames."""
+        header, left = self.header, self.num_frames
+        for index, values in enumerate(self.values):
+            count = min(left, header.frames_of(index))
+            left -= count
+            yield CodeGroup(values=values, num_frames=count)
+
+    @classmethod
+    def of(cls, header: CodeHeader, groups: Iterable[CodeGroup]) -> CodeGrid:
+        """All groups of a clip together. Raises FormatError."""
+        found = list(groups)
+        if not found:
+            raise FormatError("format.bad", "Codes: no frames.")
+        values = np.stack([group.values for group in found])
+        return cls(
+            num_frames=sum(group.num_frames for group in found),
+            **{"latent" if header.channels else "codes": values},
+            **{name: getattr(header, name) for name in _HEADER},
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> CodeGrid:
+        """The grid of a file. Raises InputError, and FormatError for a broken one."""
+        with open_codes(path) as reader:
+            return cls.of(reader.header, reader)
+
+    def save(self, path: str | Path, *, overwrite: bool = True) -> Path:
+        """Write a file; latents in 16 bits. Raises InputError, FormatError, StoreError."""
+        with new_codes(path, self.header, overwrite=overwrite) as writer:
+            for group in self.groups:
+                writer.write(group)
+        return Path(path)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, CodeGrid):
+            return NotImplemented
+        same = (self.header, self.num_frames) == (other.header, other.num_frames)
+        return same and np.array_equal(self.values, other.values)
+
+
+_HEADER = ("size", "fps", "num_codes", "patch", "temporal_patch", "chunk", "model", "weights")
 
 
 def _box(values: Sequence[float]) -> Box:

@@ -41,11 +41,15 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
             module="segma.cli.cutout",
             help="An object alone: with alpha, a colour, blur or a picture behind it.",
         ),
+        "tokens": Verb(
+            module="segma.cli.tokens", help="Pictures and videos as codes of a tokenizer, and back."
+        ),
         "eval": Verb(module="segma.cli.evaluate", help="How good a model is on labelled pictures or clips."),
         "train": Verb(
             module="segma.cli.train", help="Train a model, or fit one to a folder of your labelled pictures."
         ),
         "model": Verb(module="segma.cli.model", help="List, explain, check and convert models."),
+        "provenance": Verb(module="segma.cli.provenance", help="What made a file: the mark in its metadata."),
         "bench": Verb(module="segma.cli.bench", help="Speed and memory on this machine, as a table."),
         "doctor": Verb(module="segma.cli.doctor", help="What works here, and what to install."),
     }

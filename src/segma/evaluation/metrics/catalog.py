@@ -20,7 +20,7 @@ class Metric:
     module: str
     function: str
     takes: str
-    """"masks" (prediction, truth), or what else."""
+    """"masks" or "pictures" (prediction, truth), or what else."""
     best: float
     help: str
 
@@ -47,6 +47,20 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             takes="qualities",
             best=0.0,
             help="mean distance between predicted and measured quality, over ten bins",
+        ),
+        "psnr": Metric(
+            module=f"{_HERE}.psnr_ssim",
+            function="psnr",
+            takes="pictures",
+            best=float("inf"),
+            help="decibels between two pictures, from their mean squared difference",
+        ),
+        "ssim": Metric(
+            module=f"{_HERE}.psnr_ssim",
+            function="ssim",
+            takes="pictures",
+            best=1.0,
+            help="structural similarity of two pictures, in Gaussian windows of 11 pixels",
         ),
     }
 )

@@ -39,8 +39,9 @@ def square(x: int, y: int, side: int = 10, size: tuple[int, int] = (40, 50)) -> 
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_is_best_where_nothing_is_wrong(name: str) -> None:
     row, function = METRICS[name], metric(name)
-    same = (square(3, 4), square(3, 4)) if row.takes == "masks" else ([0.1, 0.9], [0.1, 0.9])
-    assert function(*same) == pytest.approx(row.best)
+    picture = np.repeat(square(3, 4)[:, :, None], 3, 2) * np.uint8(200)
+    same = {"masks": square(3, 4), "pictures": picture}.get(row.takes, [0.1, 0.9])
+    assert function(same, same) == pytest.approx(row.best)
 
 
 def test_an_unknown_metric_is_refused() -> None:

@@ -1,0 +1,99 @@
+"""Latents out of noise, by a diffusion network, rows of a batch at once.
+
+Chance comes from one `torch.Generator` a row, on the CPU: a row does not depend on the device or on what
+else is in its batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from segma.errors import InputError
+from segma.models.interfaces import LatentGenerator
+from segma.nn.diffusion import Schedule
+
+TRAINED_STEPS = 1000
+SAMPLERS = ("ddpm", "ddim")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiffusionConfig:
+    """How noise is taken away. Raises InputError for values that make no sense.
+
+    "ddpm" draws anew in each step, as officially, and wants many; "ddim" draws the first noise alone, and
+    some dozens of steps are enough. `guidance` 1 is none, above it the class is stressed.
+    """
+
+    steps: int = 250
+    sampler: Literal["ddpm", "ddim"] = "ddpm"
+    guidance: float | int = 2.0
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not 1 <= self.steps <= TRAINED_STEPS:
+            raise InputError("input.value", f"{self.steps} steps, expected 1 to {TRAINED_STEPS}.")
+        if self.sampler not in SAMPLERS:
+            raise InputError("input.value", f'No sampler "{self.sampler}".', f"Use {' or '.join(SAMPLERS)}.")
+        if not (math.isfinite(self.guidance) and 0 <= self.guidance <= 1e6):
+            raise InputError("input.value", f"guidance is {self.guidance}, expected 0 to 1e6.")
+
+
+DIFFUSION_PRESETS: Mapping[str, DiffusionConfig] = MappingProxyType(
+    {"official": DiffusionConfig(), "fast": DiffusionConfig(steps=50, sampler="ddim")}
+)
+"""What the official scripts do (specification, section 9), and what is quicker."""
+
+
+def sample_latents(
+    network: LatentGenerator,
+    labels: Sequence[int],
+    generators: Sequence[torch.Generator],
+    config: DiffusionConfig,
+    *,
+    device: torch.device | str = "cpu",
+    on_step: Callable[[], object] | None = None,
+) -> Float[Tensor, "batch groups rows columns channels"]:
+    """Latents as the tokenizer decodes them, for each label; on the device.
+
+    `on_step` is called after each step.
+    """
+    spec = network.generator_spec
+    side = (spec.channels, spec.side, spec.side)
+    shape = (spec.groups, *side) if spec.has_time else side
+    axis = 2 if spec.has_time else 1
+    schedule = Schedule.linear(TRAINED_STEPS).fewer(config.steps)
+    y = torch.tensor(list(labels), device=device)
+    x = _noise(shape, generators, device)
+    for number in reversed(range(config.steps)):
+        step = torch.full((len(x),), number, device=device)
+        t = torch.full((len(x),), int(schedule.trained_step[number]), device=device)
+        if config.guidance == 1:
+            found = network(x, t, y)
+        else:
+            found = network.guided(x, t, y, float(config.guidance), channels=spec.guided_channels)
+        noise, variance = found.chunk(2, axis)
+        if config.sampler == "ddim":
+            x = schedule.leap(x, step, noise)
+        else:
+            believed = schedule.believed(x, step, noise, variance)
+            x = believed.mean
+            if number:
+                x = x + (believed.log_variance / 2).exp() * _noise(shape, generators, device)
+        if on_step is not None:
+            on_step()
+    x = x / spec.latent_scale
+    return (x if spec.has_time else x[:, None]).movedim(2, -1)
+
+
+def _noise(
+    shape: tuple[int, ...], generators: Sequence[torch.Generator], device: torch.device | str
+) -> Float[Tensor, "batch ..."]:
+    return torch.stack([torch.randn(shape, generator=each) for each in generators]).to(device)
