@@ -159,6 +159,9 @@ def _fresh(config: TrainConfig) -> Network:
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             nn.init.trunc_normal_(layer.weight, std=_SPREAD)
+            for name, each in layer.named_parameters():
+                if name == "bias":
+                    nn.init.zeros_(each)
     if sizes.num_codes:
         module.codebook.N.zero_()  # nothing has chosen a code yet, so the first batch makes them all
     if sizes.has_gaussians:

@@ -13,7 +13,7 @@ from segma.models.omnitokenizer.model import Shortcut, cut
 
 
 @torch.no_grad()
-def fit_shortcut(shortcut: Shortcut, clips: Sequence[Float[Tensor, "batch 3 t h w"]]) -> None:
+def fit_shortcut(shortcut: Shortcut, clips: Sequence[Float[Tensor, "_ 3 _ _ _"]]) -> None:
     """Put the principal components of the patches of clips into it, as numbers of variance 1.
 
     No linear way has a smaller mean squared error. Groups of frames have components of their own; without
