@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,6 +28,18 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
 _NOT_MEASURED = "not measured"
+# Scores by name, and what people call them.
+_PERCENTS: Mapping[str, str] = MappingProxyType(
+    {"click1": "1 click", "click3": "3 clicks", "box": "box", "jf": "J&F"}
+)
+_DECIBELS: Mapping[str, str] = MappingProxyType(
+    {
+        "psnr_codes": "PSNR of codes",
+        "psnr_latent": "of latents",
+        "clip_psnr_codes": "clips, of codes",
+        "clip_psnr_latent": "of latents",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -239,13 +252,12 @@ def _text(outcome: Outcome) -> str:
 
 
 def _rows(scores: Mapping[str, Any] | str) -> list[str]:  # JSON: a table, or words
-    """Mean IoUs before and after, a line each."""
+    """Mean scores before and after, a line each."""
     if isinstance(scores, str):
         return [f"  {scores}"]
     before, after = scores["before"], scores["after"]
-    names = {"click1": "1 click", "click3": "3 clicks", "box": "box", "jf": "J&F"}
-    cells = [["  IoU", "before", "after"]]
-    for name, words in names.items():
+    cells = [["  dB" if any(name in after for name in _DECIBELS) else "  IoU", "before", "after"]]
+    for name, words in {**_PERCENTS, **_DECIBELS}.items():
         if name not in after:
             continue
         was = f"{before[name]:.1f}" if isinstance(before, Mapping) else _NOT_MEASURED
