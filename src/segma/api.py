@@ -17,6 +17,7 @@ from numpy import ndarray
 
 from segma.checkpoints.load import LoadedModel
 from segma.checkpoints.load import load as load_checkpoint
+from segma.checkpoints.pairing import tokenizer_for
 from segma.engines.catalog import start
 from segma.errors import ModelError
 from segma.formats.codes import CodeHeader
@@ -26,12 +27,14 @@ from segma.media.image import read_image
 from segma.media.shots import CutDetector
 from segma.media.source import open_source
 from segma.models.catalog import MODELS, wrong_task
-from segma.models.interfaces import Promptable, VisualTokenizer, WithMemory
+from segma.models.interfaces import Generator, Promptable, VisualTokenizer, WithMemory
 from segma.prompts.types import PromptSet
 from segma.results import CodeGrid, Prediction
 from segma.runtime import Precision, Runtime
 from segma.tasks import tokenize
 from segma.tasks.everything import EverythingConfig, segment_everything, usual_config
+from segma.tasks.generate import generate
+from segma.tasks.maker import Maker
 from segma.tasks.segment import ImageSession, usual_session
 from segma.tasks.track import VideoSession
 from segma.tasks.track_config import TrackConfig
@@ -204,11 +207,14 @@ class Model:
         longest_side: int | None = None,
         frames: tuple[int, int] | None = None,
         fps: float | int | None = None,
+        latents: bool = False,
         allow_network: bool = False,
         on_progress: Callable[[int, int | None], None] | None = None,
         cancel: threading.Event | None = None,
     ) -> CodeGrid:
-        """The codes (or latents) of a picture, or of a clip: an array of four axes, a video file, a folder.
+        """The codes of a picture, or of a clip: an array of four axes, a video file, a folder of frames.
+
+        Of a model without codes, or with `latents` of one that has both, they are latents.
 
         Pictures larger than `longest_side` are made smaller first; `frames` (first, last) are a part of a
         video; `fps` is that of arrays and folders (else 24). A video whose codes do not fit into memory goes
@@ -224,7 +230,7 @@ class Model:
                 return tokenize.encode(
                     network,
                     footage.frames(),
-                    self.code_header(footage),
+                    self.code_header(footage, latents=latents),
                     runtime=self.runtime,
                     on_progress=on_progress,
                     cancel=cancel,
@@ -232,12 +238,13 @@ class Model:
         finally:
             footage.close()
 
-    def code_header(self, footage: Footage) -> CodeHeader:
+    def code_header(self, footage: Footage, *, latents: bool = False) -> CodeHeader:
         """What a file of codes says before them. Raises ModelError `model.task`."""
         return tokenize.header_for(
             self.tokenizer(),
             footage.size,
             fps=footage.fps,
+            latents=latents,
             model=self.name,
             weights=self.facts.weights_hash if self.facts.files else "",
         )
@@ -261,6 +268,37 @@ class Model:
             return tokenize.decode(
                 network, codes, runtime=self.runtime, on_progress=on_progress, cancel=cancel
             )
+
+    def maker(self, tokenizer: Model | None = None) -> Maker:
+        """With a tokenizer (None: the one in its own file, or the usual one). Raises ModelError."""
+        if not isinstance(self.network, Generator):
+            raise wrong_task(self.name, "generate")
+        if tokenizer is None:
+            facts = tokenizer_for(self.facts, self.network.generator_spec, self.runtime)
+            tokenizer = Model(network=facts.module, facts=facts, runtime=self.runtime)
+        return Maker(
+            generator=self.network,
+            tokenizer=tokenizer.tokenizer(),
+            runtime=self.runtime,
+            name=tokenizer.name,
+            weights=tokenizer.facts.weights_hash if tokenizer.facts.files else "",
+            variant=self.facts.variant,
+        )
+
+    def generate(
+        self,
+        label: int | str | None = None,
+        *,
+        tokenizer: Model | None = None,
+        **options: Any,  # of `tasks.generate.generate`
+    ) -> list[UInt8[ndarray, "*frames height width 3"]]:
+        """Pictures or clips of a class, by number or name. Mark what you write of them: `media.provenance`.
+
+        Options: `count`, `num_frames`, `frames` (to go on from), `config`, `seed`, `batch`, `on_progress`,
+        `cancel`. Raises InputError, ModelError, MemoryLimitError, Cancelled.
+        """
+        with self.lock:
+            return generate(self.maker(tokenizer), label, **options)
 
     def check_origin(self, header: CodeHeader) -> None:
         """Raises ModelError `model.task` where codes do not fit the network; warns of other weights."""

@@ -75,6 +75,11 @@ class Part:
     allow_network: AllowNetwork = False
 
 
+Latents = Annotated[
+    bool, typer.Option("--latents", help="Latents, of a tokenizer that has them beside codes.")
+]
+
+
 @app.command("encode")
 @command
 def encode(
@@ -86,6 +91,7 @@ def encode(
         Path | None,
         typer.Option("--output", "-o", metavar="PATH", help="A file x.codes; beside the source without."),
     ] = None,
+    latents: Latents = False,
     overwrite: Overwrite = False,
 ) -> int:
     """A picture or video as a file of codes (photo.jpg -> photo.codes).
@@ -95,7 +101,9 @@ def encode(
     """
     from segma.cli.tokens_files import encode_file
 
-    return encode_file(source, output, part, LazyModel(compute, console), overwrite=overwrite)
+    return encode_file(
+        source, output, part, LazyModel(compute, console), latents=latents, overwrite=overwrite
+    )
 
 
 @app.command("decode")
@@ -151,6 +159,7 @@ def compare(
             "video (x.mp4).",
         ),
     ] = None,
+    latents: Latents = False,
     overwrite: Overwrite = False,
 ) -> int:
     """What codes keep of a picture or clip, beside JPEG or H.264 in as many bytes.
@@ -160,7 +169,9 @@ def compare(
     """
     from segma.cli.tokens_compare import compare_source
 
-    return compare_source(source, output, part, LazyModel(compute, console), overwrite=overwrite)
+    return compare_source(
+        source, output, part, LazyModel(compute, console), latents=latents, overwrite=overwrite
+    )
 
 
 def _shown(value: object) -> str:

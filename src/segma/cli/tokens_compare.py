@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def compare_source(
-    source: str, output: Path | None, part: Part, models: LazyModel, *, overwrite: bool
+    source: str, output: Path | None, part: Part, models: LazyModel, *, latents: bool, overwrite: bool
 ) -> int:
     """Tell what codes keep, and draw it. Raises SegmaError."""
     from segma.evaluation.code_comparison import compare_codes
@@ -35,7 +35,7 @@ def compare_source(
             Place(path=output, kind=kind, overwrite=overwrite).check()
         stop = stack.enter_context(Stop(say))
         model = models.get()
-        header = model.code_header(footage)
+        header = model.code_header(footage, latents=latents)
         bar = stack.enter_context(Bar("comparing", quiet=console.quiet, memory=True))
         stack.enter_context(uninterrupted())
         event = stack.enter_context(stop.gently())

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 _FOLDER, _PICTURE = "png", "picture"
 
 
-def encode_file(source: str, output: Path | None, part: Part, models: LazyModel, *, overwrite: bool) -> int:
+def encode_file(
+    source: str, output: Path | None, part: Part, models: LazyModel, *, latents: bool, overwrite: bool
+) -> int:
     """Write the codes of a source. Raises SegmaError."""
     from segma.tasks.tokenize import encode_groups, watched
 
@@ -45,11 +47,11 @@ def encode_file(source: str, output: Path | None, part: Part, models: LazyModel,
         stack.callback(footage.close)
         stop = stack.enter_context(Stop(say))
         model = models.get()
-        header = model.code_header(footage)
+        header = model.code_header(footage, latents=latents)
         bar = stack.enter_context(Bar("encoding", quiet=console.quiet, memory=True))
         stack.enter_context(uninterrupted())
         event = stack.enter_context(stop.gently())
-        groups = encode_groups(model.tokenizer(), footage.frames(), footage.size, runtime=model.runtime)
+        groups = encode_groups(model.tokenizer(), footage.frames(), header, runtime=model.runtime)
         with new_codes(path, header, overwrite=overwrite) as writer:
             for group in watched(groups, bar.update, event, footage.num_frames):
                 writer.write(group)

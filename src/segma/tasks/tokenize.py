@@ -31,25 +31,31 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenizeConfig:
-    """How large pictures are cut up: attention over a whole picture costs the square of its pixels.
+    """How large pictures are cut up. None: by the model, see `sides`."""
 
-    Measured with 192 channels on one core: 1024 x 1024 pixels decode in 28 s as a whole, in 16 s in tiles.
-    """
-
-    tile_pixels: int = 512
-    """Longest side of a tile; one that is smaller is encoded as a whole."""
-    margin_pixels: int = 64
+    tile_pixels: int | None = None
+    """Longest side of a tile; a picture that is not larger is one."""
+    margin_pixels: int | None = None
     """What is looked at around a tile, so that no border is seen."""
 
     def __post_init__(self) -> None:
-        if self.tile_pixels < 1 or self.margin_pixels < 0:
-            raise InputError(
-                "input.value", f"Tiles of {self.tile_pixels} pixels and a margin of {self.margin_pixels}."
-            )
+        tile, margin = self.tile_pixels, self.margin_pixels
+        if (tile is not None and tile < 1) or (margin is not None and margin < 0):
+            raise InputError("input.value", f"Tiles of {tile} pixels and a margin of {margin}.")
+
+    def sides(self, spec: CodeSpec) -> tuple[int, int]:
+        """Tile and margin in pixels.
+
+        Where a layer attends to all of a frame, tiles save time: with 192 channels on one core 1024 x 1024
+        pixels decode in 28 s as a whole, in 16 s in tiles of 512. Else they save memory alone, and a margin
+        of 128 leaves codes as they were (measured with `omnitokenizer_small`, 3 windows deep).
+        """
+        usual = (512, 64) if spec.attends_whole else (1024, 128)
+        tile, margin = self.tile_pixels, self.margin_pixels
+        return tile or usual[0], usual[1] if margin is None else margin
 
 
 _USUAL = TokenizeConfig()
-_MUST_AGREE = ("num_codes", "channels", "patch", "temporal_patch", "chunk")
 
 
 def header_for(
@@ -57,17 +63,25 @@ def header_for(
     size: tuple[int, int],
     *,
     fps: float | int | None = None,
+    latents: bool = False,
     model: str = "",
     weights: str = "",
 ) -> CodeHeader:
-    """What a file says of pictures of `size` (height, width); `fps` is None for a single one."""
+    """What a file says of pictures of `size` (height, width); `fps` is None for a single one.
+
+    `latents`: whether a model that gives codes as well is asked for those. Raises ModelError model.task where
+    it gives none.
+    """
     spec = tokenizer.code_spec
+    if latents and not spec.channels:
+        raise ModelError("model.task", f"{model or 'The model'} gives codes and no latents.")
+    latents = latents or not spec.num_codes
     return CodeHeader(
         size=size,
         grid=grid_for(spec, size),
         fps=fps,
-        num_codes=spec.num_codes,
-        channels=spec.channels,
+        num_codes=0 if latents else spec.num_codes,
+        channels=spec.channels if latents else 0,
         patch=spec.patch,
         temporal_patch=spec.temporal_patch,
         chunk=spec.chunk,
@@ -93,7 +107,7 @@ def encode(
     cancel: threading.Event | None = None,
 ) -> CodeGrid:
     """The codes of all frames. Raises as `encode_groups`, and Cancelled once `cancel` is set."""
-    groups = encode_groups(tokenizer, frames, header.size, runtime=runtime, config=config)
+    groups = encode_groups(tokenizer, frames, header, runtime=runtime, config=config)
     return CodeGrid.of(header, watched(groups, on_progress, cancel))
 
 
@@ -118,31 +132,33 @@ def decode(
 def encode_groups(
     tokenizer: VisualTokenizer,
     frames: Iterable[Picture],
-    size: tuple[int, int],
+    header: CodeHeader,
     *,
     runtime: Runtime | None = None,
     config: TokenizeConfig = _USUAL,
 ) -> Iterator[CodeGroup]:
-    """The codes of frames of `size` (height, width), each group as soon as its frames are there.
+    """The codes (or latents) of frames, each group as soon as its frames are there; `header_for` the header.
 
     Frames are padded right and below by their last pixels, the end of a clip by its last frame. Raises
-    InputError input.array for frames of another size, MemoryLimitError.
+    InputError input.array for frames of another size, ModelError model.task for a header that is not of this
+    model, MemoryLimitError.
     """
     spec = tokenizer.code_spec
+    check_fits(spec, header)
     device = (runtime or Runtime()).torch_device
-    tiles = _tiles(spec, grid_for(spec, size), config)
+    tiles = _tiles(spec, header.grid, config)
     streams: list[Any] = [None] * len(tiles)
-    run = tokenizer.encode_latent if spec.channels else tokenizer.encode_codes
-    for piece in _pieces(_checked(frames, size), spec):
+    run = tokenizer.encode_latent if header.channels else tokenizer.encode_codes
+    for piece in _pieces(_checked(frames, header.size), spec):
         if piece.begins and not spec.chunk:
             streams = [tokenizer.encoding_stream() for _ in tiles]
         with memory_errors(), torch.inference_mode():
-            pixels = _to_pixels(piece.frames, grid_for(spec, size), spec.patch)
+            pixels = _to_pixels(piece.frames, header.grid, spec.patch)
             whole: ndarray | None = None
             for tile, stream in zip(tiles, streams, strict=True):
                 rows, columns = (slice(each.start * spec.patch, each.stop * spec.patch) for each in tile.seen)
                 found = run(_scaled(pixels[:, :, :, rows, columns].to(device)), stream)[0]
-                whole = _placed(found, tile, whole, grid_for(spec, size))
+                whole = _placed(found, tile, whole, header.grid)
         assert whole is not None
         yield from _groups(whole, piece, spec)
 
@@ -165,10 +181,10 @@ def decode_groups(
     device = (runtime or Runtime()).torch_device
     tiles = _tiles(spec, header.grid, config)
     streams: list[Any] = [None if spec.chunk else tokenizer.decoding_stream() for _ in tiles]
-    run = tokenizer.decode_latent if spec.channels else tokenizer.decode_codes
+    run = tokenizer.decode_latent if header.channels else tokenizer.decode_codes
     for piece in _runs(_fitting(groups, header), header.groups_of_chunk or 1):
         values = torch.as_tensor(np.stack([group.values for group in piece]))
-        values = values.float() if spec.channels else values.long()
+        values = values.float() if header.channels else values.long()
         frames: list[Picture] | None = None
         with memory_errors(), torch.inference_mode():
             for tile, stream in zip(tiles, streams, strict=True):
@@ -179,9 +195,11 @@ def decode_groups(
 
 
 def check_fits(spec: CodeSpec, header: CodeHeader) -> None:
-    """Raises ModelError model.task where a model with this spec cannot decode such codes."""
-    found = {name: getattr(header, name) for name in _MUST_AGREE} | {"grid": header.grid}
-    wanted = {name: getattr(spec, name) for name in _MUST_AGREE} | {"grid": grid_for(spec, header.size)}
+    """Raises ModelError model.task where codes of such a header are not of a model with this spec."""
+    kind = "channels" if header.channels else "num_codes"
+    names = (kind, "patch", "temporal_patch", "chunk")
+    found = {name: getattr(header, name) for name in names} | {"grid": header.grid}
+    wanted = {name: getattr(spec, name) for name in names} | {"grid": grid_for(spec, header.size)}
     wrong = [f"{name} {found[name]}, not {wanted[name]}" for name in found if found[name] != wanted[name]]
     if wrong:
         whose = f" ({header.model})" if header.model else ""
@@ -246,7 +264,7 @@ def _groups(values: ndarray, piece: _Piece, spec: CodeSpec) -> Iterator[CodeGrou
 
 
 def _tiles(spec: CodeSpec, grid: tuple[int, int], config: TokenizeConfig) -> tuple[Tile, ...]:
-    side, margin = (pixels // spec.patch for pixels in (config.tile_pixels, config.margin_pixels))
+    side, margin = (pixels // spec.patch for pixels in config.sides(spec))
     return tiles_of(grid, side=side, margin=margin, step=spec.side_multiple // spec.patch)
 
 

@@ -73,8 +73,7 @@ def start(
     _check(config, runtime)
     config = replace(config, optim=replace(config.optim, accumulate=config.optim.accumulate * team.size))
     course = course_of(config)
-    folders = [Path(name) for name in config.data]
-    parts = read_parts(folders, config.part, config.held_out, labelled=course.labelled)
+    parts = _parts(config, course)
     elsewhere = _elsewhere(check, config, course)
     network = course.build(config)
     config = course.settled(config, network)
@@ -168,6 +167,11 @@ def _prepare(module: nn.Module, runtime: Runtime) -> None:
     if runtime.torch_device.type == "cpu":
         keep_freed_memory()
     module.to(runtime.torch_device)
+
+
+def _parts(config: TrainConfig, course: Course) -> Parts:
+    folders = [Path(name) for name in config.data]
+    return read_parts(folders, config.part, config.held_out, labelled=course.labelled)
 
 
 def _elsewhere(check: Sequence[Path], config: TrainConfig, course: Course) -> dict[str, Exam]:

@@ -31,6 +31,8 @@ from segma.tasks.tokenize import (
 CPU = Runtime(device="cpu", precision="fp32")
 KL = replace(SMALL, num_codes=0)
 OFFICIAL = replace(SMALL, temporal_layout="official", temporal_memory=0)
+LOCAL = replace(SMALL, encoder_spatial="cw", decoder_spatial="c")
+JOINT = replace(LOCAL, joint=True, shortcut=True)
 IMAGES = replace(OFFICIAL, spatial_position="relative", temporal_patch=2)
 
 
@@ -56,6 +58,7 @@ def test_the_network_is_what_the_task_needs(network: OmniTokenizer) -> None:
     spec = network.code_spec
     assert (spec.num_codes, spec.channels, spec.patch, spec.side_multiple, spec.chunk) == (50, 0, 8, 16, 0)
     assert toy_tokenizer(KL).code_spec.channels == 8
+    assert spec.attends_whole and not toy_tokenizer(LOCAL).code_spec.attends_whole
     assert toy_tokenizer(OFFICIAL).code_spec.chunk == 17
     assert toy_tokenizer(IMAGES).code_spec.chunk == 1
     assert grid_for(spec, (1, 17)) == (2, 4)
@@ -95,6 +98,31 @@ def test_latents_come_back_as_means_and_decode() -> None:
     assert grid.latent is not None and grid.latent.shape == (3, 4, 6, 8) and grid.codes is None
     assert np.allclose(grid.latent, mean.numpy(), atol=1e-5)
     assert decode(network, grid, runtime=CPU).shape == clip.shape
+
+
+def test_a_model_with_both_gives_codes_or_latents() -> None:
+    network = toy_tokenizer(JOINT)
+    clip = smooth_clip(6)
+    for latents in (False, True):
+        header = header_for(network, (20, 36), fps=25.0, latents=latents)
+        grid = encode(network, clip, header, runtime=CPU)
+        assert (grid.latent is not None, grid.num_codes) == (latents, 0 if latents else 50)
+        with torch.inference_mode():
+            pixels = by_hand(network, clip, 9)
+            if latents:
+                shown = network.decode_latent(network.encode_latent(pixels))
+            else:
+                shown = network.decode_codes(network.encode_codes(pixels))
+        truth = ((shown[0].permute(1, 2, 3, 0) + 0.5).clamp(0, 1) * 255).numpy()[:6, :20, :36]
+        assert np.abs(decode(network, grid, runtime=CPU) - truth).max() <= 0.51
+    with pytest.raises(ModelError, match="codes and no latents"):
+        header_for(toy_tokenizer(), (20, 36), latents=True)
+
+
+def test_tiles_are_larger_where_no_layer_attends_to_all_of_a_frame() -> None:
+    whole, local = (toy_tokenizer(config).code_spec for config in (SMALL, LOCAL))
+    assert TokenizeConfig().sides(whole) == (512, 64) and TokenizeConfig().sides(local) == (1024, 128)
+    assert TokenizeConfig(tile_pixels=64, margin_pixels=0).sides(local) == (64, 0)
 
 
 def test_official_models_take_chunks_each_by_itself() -> None:
@@ -155,12 +183,12 @@ def test_a_long_clip_takes_no_more_memory_and_no_more_frames_than_needed() -> No
     counting = Counting().eval()
     held: list[int] = []
     groups: list[CodeGroup] = []
-    for group in encode_groups(counting, frames(), (20, 36), runtime=CPU):
+    header = header_for(counting, (20, 36), fps=25.0)
+    for group in encode_groups(counting, frames(), header, runtime=CPU):
         groups.append(group)
         assert len(taken) == 1 + 4 * (len(groups) - 1), "a group waits for its own frames only"
         held.append(counting.held())
     assert held[3:] == [held[3]] * (len(held) - 3) and len(held) == 12
-    header = header_for(counting, (20, 36), fps=25.0)
     counting.streams.clear()
     held = []
     for _ in decode_groups(counting, groups, header, runtime=CPU):
@@ -194,7 +222,7 @@ def test_codes_of_another_model_are_refused(network: OmniTokenizer) -> None:
         (replace(SMALL, num_codes=64), "num codes 50, not 64"),
         (replace(SMALL, patch=4), "patch 8, not 4"),
         (replace(SMALL, temporal_patch=2), "temporal patch 4, not 2"),
-        (KL, "channels 0, not 8"),
+        (KL, "num codes 50, not 0"),
         (OFFICIAL, "chunk 0, not 17"),
         (replace(SMALL, window=8), r"grid \(4, 6\), not \(8, 8\)"),
     ):
@@ -208,7 +236,7 @@ def test_codes_of_another_model_are_refused(network: OmniTokenizer) -> None:
 def test_wrong_frames_and_groups_are_told(network: OmniTokenizer) -> None:
     frames = [smooth_clip(1)[0], smooth_clip(1, height=24)[0]]
     with pytest.raises(InputError, match="Frame 1") as caught:
-        list(encode_groups(network, iter(frames), (20, 36), runtime=CPU))
+        list(encode_groups(network, iter(frames), header_for(network, (20, 36)), runtime=CPU))
     assert caught.value.code == "input.array"
     with pytest.raises(FormatError, match="no frames"):
         encode(network, [], header_for(network, (20, 36)), runtime=CPU)

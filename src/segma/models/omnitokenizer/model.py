@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from segma.models.interfaces import CodeSpec
-from segma.models.omnitokenizer.config import OmniTokenizerConfig
+from segma.models.omnitokenizer.config import PLAIN, OmniTokenizerConfig
 from segma.models.omnitokenizer.transformer import Past, SpatialTransformer, TemporalTransformer
 from segma.nn.vq import Codebook, Gaussian
 
@@ -159,11 +159,12 @@ class OmniTokenizer(nn.Module):
         chunk = 1 + groups * config.temporal_patch if groups == 0 or config.is_official else 0
         return CodeSpec(
             num_codes=config.num_codes,
-            channels=config.code_dim if config.is_continuous else 0,
+            channels=config.code_dim if config.has_gaussians else 0,
             patch=config.patch,
             temporal_patch=config.temporal_patch,
             side_multiple=config.side_multiple,
             chunk=chunk,
+            attends_whole=PLAIN in config.encoder_spatial + config.decoder_spatial,
         )
 
     def project(
@@ -202,7 +203,7 @@ class OmniTokenizer(nn.Module):
     def encode_latent(
         self, pixels: Float[Tensor, "batch 3 t h w"], stream: Stream | None = None
     ) -> Float[Tensor, "batch groups rows columns channels"]:
-        """The means of the Gaussians of a clip (KL models)."""
+        """The means of the Gaussians of a clip, of models that have them."""
         return self.encode_gaussian(pixels, stream).mean
 
     def decode_codes(
