@@ -112,7 +112,8 @@ class VideoSample:
 
     `fps` is the average, None where unknown; `times` are seconds by frame, where frames are not evenly
     spaced. `frame_names` are the files of a folder of frames, by frame; `pictures` are where the pixels of
-    the frames are, where that is known. `source` and `loose` are those of `ImageSample`.
+    the frames are, where that is known; `video` is the container file of its frames, where they are in one.
+    `source` and `loose` are those of `ImageSample`.
     """
 
     name: str
@@ -124,6 +125,7 @@ class VideoSample:
     objects: tuple[TrackSample, ...] = ()
     attributes: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
     pictures: tuple[PictureFile, ...] = ()
+    video: Path | None = None
     sentences: tuple[Sentence, ...] = ()
     source: str = ""
     loose: str = ""

@@ -48,7 +48,11 @@ class Training:
 
     data: Annotated[
         list[Path] | None,
-        typer.Option("--data", metavar="FOLDER", help="Labelled data in any known layout; may be repeated."),
+        typer.Option(
+            "--data",
+            metavar="FOLDER",
+            help="Data in any known layout, labelled where the recipe learns masks; may be repeated.",
+        ),
     ] = None
     settings: Annotated[
         list[str] | None,
@@ -240,7 +244,8 @@ def _text(outcome: Outcome) -> str:
     data = report["data"]
     counts = [f"{data['pictures']} pictures"] if data["pictures"] else []
     counts += [f"{data['clips']} clips"] if data["clips"] else []
-    counts += [f"{data['held_out_pictures']} kept aside"] if data["held_out_pictures"] else []
+    kept = data["held_out_pictures"] + data["held_out_clips"]
+    counts += [f"{kept} kept aside"] if kept else []
     counts += [f"{report['steps']} steps", f"{report['seconds'] / 60:.1f} min"]
     lines = [f"{outcome.folder}  {'  '.join(counts)}"]
     elsewhere = report["elsewhere"]

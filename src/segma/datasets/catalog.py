@@ -20,11 +20,15 @@ Kind = Literal["images", "videos", "both"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """One data set: its module, which has `read`, `matches` and `LAYOUT`, and what its samples are."""
+    """One data set: its module, which has `read`, `matches` and `LAYOUT`, and what its samples are.
+
+    Samples of one that is not `labelled` have no objects.
+    """
 
     module: str
     kind: Kind
     help: str
+    labelled: bool = True
 
 
 DATASETS: Mapping[str, Entry] = MappingProxyType(
@@ -74,6 +78,12 @@ DATASETS: Mapping[str, Entry] = MappingProxyType(
             kind="images",
             help="a folder of pictures with their masks as PNGs beside them or in a folder masks",
         ),
+        "media_folder": Entry(
+            module="segma.datasets.media_folder",
+            kind="both",
+            help="pictures and videos without labels, at any depth, as ImageNet, UCF-101 and Kinetics",
+            labelled=False,
+        ),
     }
 )
 """In the order in which `detect` asks them: what is told apart by more comes first."""
@@ -100,8 +110,8 @@ def read(
     return import_module(entry(name).module).read(Path(root), report=report, **options)
 
 
-def detect(root: str | Path) -> str:
-    """Which data set's layout a folder (or file) has.
+def detect(root: str | Path, *, labelled: bool = True) -> str:
+    """Which data set's layout a folder (or file) has; without `labelled`, also of those without labels.
 
     Raises InputError `input.not_found` where there is nothing, or nothing known; the hint lists what was
     looked for.
@@ -111,10 +121,10 @@ def detect(root: str | Path) -> str:
         raise InputError(
             "input.not_found", f"{root.name}: no such folder.", f"Looked in {root.resolve().parent}."
         )
-    for name, row in DATASETS.items():
+    asked = {name: row for name, row in DATASETS.items() if row.labelled or not labelled}
+    for name, row in asked.items():
         if import_module(row.module).matches(root):
             return name
-    wanted = "; ".join(f"{name} ({row.help})" for name, row in DATASETS.items())
-    raise InputError(
-        "input.not_found", f"{root}: no known layout of labelled data.", f"Looked for: {wanted}."
-    )
+    what = "labelled data" if labelled else "pictures or videos"
+    wanted = "; ".join(f"{name} ({row.help})" for name, row in asked.items())
+    raise InputError("input.not_found", f"{root}: no known layout of {what}.", f"Looked for: {wanted}.")

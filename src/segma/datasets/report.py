@@ -7,16 +7,26 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-Reason = Literal["broken shard", "unreadable picture", "size", "empty object", "broken labels"]
+Reason = Literal[
+    "broken shard",
+    "unreadable picture",
+    "unreadable video",
+    "size",
+    "empty object",
+    "broken labels",
+    "link elsewhere",
+]
 """`size` is a mask of another size than its picture; `broken labels` is what cannot be made sense of."""
 
 _WORDS: Mapping[Reason, tuple[str, str]] = MappingProxyType(
     {
         "broken shard": ("broken shard", "broken shards"),
         "unreadable picture": ("unreadable picture", "unreadable pictures"),
+        "unreadable video": ("unreadable video", "unreadable videos"),
         "size": ("mask of another size than its picture", "masks of another size than their pictures"),
         "empty object": ("empty object", "empty objects"),
         "broken labels": ("broken label", "broken labels"),
+        "link elsewhere": ("link to another place", "links to other places"),
     }
 )
 _EXAMPLES = 3

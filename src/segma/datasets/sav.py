@@ -1,7 +1,7 @@
 """SA-V as it is unpacked: JSON beside videos, or (validation) pictures and one PNG an object and frame.
 
-Videos are files in the training part; their samples have no `pictures`, but the attribute `video`, which is
-the path of the file.
+Videos are files in the training part; their samples have no `pictures`, but `video`, the path of the file,
+which is also an attribute of this name.
 """
 
 from __future__ import annotations
@@ -74,4 +74,4 @@ def _read_files(files: list[Path], report: ReadReport) -> Iterator[VideoSample]:
             skip(error)
             continue
         attributes = {**sample.attributes, "kind": kind, "video": str(video)}
-        yield replace(sample, objects=shown(sample, report), attributes=attributes, source="sav")
+        yield replace(sample, objects=shown(sample, report), attributes=attributes, video=video, source="sav")

@@ -168,7 +168,7 @@ def list_images(source: str | Path) -> list[Path]:
         raise InputError(
             "input.not_found", f"{source}: no pictures there.", f"Known suffixes: {' '.join(SUFFIXES)}."
         )
-    return sorted(pictures, key=_counting_order)
+    return sorted(pictures, key=counting_order)
 
 
 def not_found(path: Path) -> InputError:
@@ -393,7 +393,7 @@ def _encoded(image: Image.Image, path: Path, kind: str, **options: Any) -> bytes
     return stream.getvalue()
 
 
-def _counting_order(path: Path) -> tuple[str, list[tuple[int, str]]]:
-    """Names in which runs of digits count as numbers."""
+def counting_order(path: Path) -> tuple[str, list[tuple[int, str]]]:
+    """A key to sort files by: of a folder, names in which runs of digits count as numbers."""
     parts = re.split(r"(\d+)", path.name)
     return str(path.parent), [(int(part), "") if part.isdigit() else (-1, part) for part in parts]

@@ -94,7 +94,7 @@ class CodeCourse:
     def batches(self, samples: Samples, config: TrainConfig, team: Team) -> Batches:
         """Crops of pictures and of clips."""
         pool = _pool(samples)
-        if not pool.pictures and not (pool.clips and config.video_share):
+        if not pool.pictures and not pool.clips:
             raise InputError("input.not_found", "There are no pictures or clips to train on.")
         total = config.steps * config.optim.accumulate
 

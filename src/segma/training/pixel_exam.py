@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -19,29 +19,34 @@ from segma.evaluation.protocols.asking import evenly
 from segma.media.image import read_picture
 from segma.models.omnitokenizer.model import OmniTokenizer
 from segma.runtime import Runtime
-from segma.samples import PictureFile
+from segma.samples import PictureFile, VideoSample
 from segma.training.data import Samples
+from segma.training.pixel_loader import num_frames, read_frames
+
+_Image = UInt8[ndarray, "height width 3"]
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class PixelExam:
-    """Pictures, and the frames of clips, to send there and back; the middle square of each, `size` pixels."""
+    """Pictures, and the first `frames` of clips, to send there and back: the middle square, `size` pixels."""
 
     pictures: tuple[PictureFile, ...]
-    clips: tuple[tuple[PictureFile, ...], ...]
+    clips: tuple[VideoSample, ...]
     size: int
+    frames: int
 
     @classmethod
     def of(cls, samples: Samples, *, pictures: int, clips: int, size: int, frames: int) -> PixelExam:
-        """So many of the samples, drawn evenly; of a clip its first frames."""
+        """So many of the samples, drawn evenly; of clips those that have so many frames."""
         shown = [each.picture for each in samples.pictures if each.picture is not None]
-        moving = [each.pictures[:frames] for each in samples.clips if len(each.pictures) >= frames]
+        moving = [each for each in samples.clips if num_frames(each) >= frames]
         return cls(
             tuple(evenly(shown, pictures) if pictures else ()),
             tuple(evenly(moving, clips) if clips else ()),
             size,
+            frames,
         )
 
     def __bool__(self) -> bool:
@@ -54,9 +59,11 @@ class PixelExam:
         module.eval()
         found: dict[str, list[float]] = {}
         used = torch.zeros(module.config.num_codes, dtype=torch.bool)
-        for kind, files in self._all():
-            pixels = _shown(files, self.size)
-            if pixels is None:
+        for kind, name, read in self._all():
+            try:
+                pixels = _pixels([middle(image, self.size) for image in read()])
+            except (InputError, OSError) as error:
+                _log.warning("%s is not measured (%s)", name, error)
                 continue
             with torch.inference_mode():
                 for name, value in _there_and_back(module, pixels.to(runtime.torch_device), used).items():
@@ -67,21 +74,15 @@ class PixelExam:
             scores["codes_used"] = round(100 * float(used.float().mean()), 2)
         return scores
 
-    def _all(self) -> Iterator[tuple[str, Sequence[PictureFile]]]:
+    def _all(self) -> Iterator[tuple[str, str, Callable[[], list[_Image]]]]:
+        """The kind of score, a name, and what reads the frames."""
         for each in self.pictures:
-            yield "", (each,)
-        for frames in self.clips:
-            yield "clip_", frames
+            yield "", each.path.name, lambda file=each: [read_picture(file)]
+        for each in self.clips:
+            yield "clip_", each.name, lambda clip=each: read_frames(clip, lambda _: range(self.frames))
 
 
-def _shown(files: Sequence[PictureFile], size: int) -> Float[Tensor, "1 3 t size size"] | None:
-    frames: list[UInt8[ndarray, "size size 3"]] = []
-    for file in files:
-        try:
-            frames.append(middle(read_picture(file), size))
-        except (InputError, OSError) as error:
-            _log.warning("%s is not measured (%s)", file.path.name, error)
-            return None
+def _pixels(frames: Sequence[_Image]) -> Float[Tensor, "1 3 t size size"]:
     array = np.ascontiguousarray(np.stack(frames).transpose(3, 0, 1, 2))
     pixels = torch.from_numpy(array)  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
     return pixels[None].float() / 255 - 0.5

@@ -1,9 +1,13 @@
-"""Batches of bare pixels for tokenizers: crops of pictures, of clips, and of photos under a moving camera."""
+"""Batches of bare pixels for tokenizers: crops of pictures, of clips, and of photos under a moving camera.
+
+Clips are folders or stretches of pictures, or video files, which are opened only when one of their clips is
+drawn. Where there are no pictures at all, frames of clips are taken for them.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -41,7 +45,7 @@ class PixelPool:
         """The pool of what has pixels; labels are not looked at."""
         return cls(
             grouped([(each.source, each) for each in pictures if each.picture is not None]),
-            grouped([(each.source, each) for each in clips if len(each.pictures) > 1]),
+            grouped([(each.source, each) for each in clips if num_frames(each) > 1]),
         )
 
 
@@ -77,6 +81,10 @@ class PixelBatches(Dataset[PixelBatch]):
         return PixelBatch(pixels=pixels, unreadable=unreadable, seconds=time.perf_counter() - started)
 
     def _picture(self, size: int, random: np.random.Generator) -> UInt8[ndarray, "size size 3"]:
+        if not self.pool.pictures:
+            _, video = self.pool.clips.draw(random)
+            frames = read_frames(video, lambda total: [int(random.integers(total))])
+            return _mirrored(cropped(frames, size, random), random)[0]
         _, sample = self.pool.pictures.draw(random)
         assert sample.picture is not None
         image = read_picture(sample.picture)
@@ -91,10 +99,31 @@ class PixelBatches(Dataset[PixelBatch]):
             path = camera_path(image.shape[:2], codes.frames, float(random.uniform(*_SPEEDS)), random)
             return _mirrored(seen(image, path, size), random)
         _, video = self.pool.clips.draw(random)
-        times = _times(len(video.pictures), codes.frames, codes.strides, random)
-        return _mirrored(
-            cropped([read_picture(video.pictures[time]) for time in times], size, random), random
-        )
+        frames = read_frames(video, lambda total: _times(total, codes.frames, codes.strides, random))
+        return _mirrored(cropped(frames, size, random), random)
+
+
+def num_frames(video: VideoSample) -> int:
+    """How many frames of a clip there are pixels of; of a video file as many as its header claims."""
+    return len(video.pictures) if video.pictures or video.video is None else video.num_frames
+
+
+def read_frames(
+    video: VideoSample, times: Callable[[int], Sequence[int]]
+) -> list[UInt8[ndarray, "height width 3"]]:
+    """The frames of a clip that `times` chooses, given how many there are; no others are kept.
+
+    Raises InputError where one cannot be decoded.
+    """
+    if video.pictures or video.video is None:
+        return [read_picture(video.pictures[time]) for time in times(len(video.pictures))]
+    # a machine lent for training has no FFmpeg, and is given pictures alone
+    from segma.media.video import VideoFile
+
+    with VideoFile(video.video) as source:
+        wanted: Sequence[int] = times(source.num_frames)
+        found = {time: source.read(time).pixels for time in sorted(set(wanted))}
+    return [found[time] for time in wanted]
 
 
 def _times(total: int, count: int, strides: tuple[int, int], random: np.random.Generator) -> list[int]:
@@ -102,7 +131,7 @@ def _times(total: int, count: int, strides: tuple[int, int], random: np.random.G
     most = max(1, (total - 1) // max(1, count - 1))
     stride = int(random.integers(min(strides[0], most), min(strides[1], most) + 1))
     start = int(random.integers(max(1, total - stride * (count - 1))))
-    period = 2 * (total - 1)
+    period = max(1, 2 * (total - 1))
     places = [(start + stride * number) % period for number in range(count)]
     times = [place if place < total else period - place for place in places]
     return times[::-1] if random.random() < 0.5 else times
@@ -119,7 +148,8 @@ def cropped(
     if any(image.shape != images[0].shape for image in images):
         raise InputError("input.unreadable", "Frames of a clip have different sizes.")
     largest = int(min(height, width))
-    side = round(min(largest, size * float(np.exp(random.uniform(0, np.log(max(1.0, largest / size)))))))
+    finest = float(np.log(max(1.0, largest / size)))
+    side = round(min(largest, size * float(np.exp(float(random.uniform(0, finest))))))
     x, y = (int(random.integers(each - side + 1)) for each in (width, height))
     how = cv2.INTER_AREA if side >= size else cv2.INTER_CUBIC
     parts = [image[y : y + side, x : x + side] for image in images]

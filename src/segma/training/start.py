@@ -79,8 +79,7 @@ def start(
     config = course.settled(config, network)
     if team.leads:
         saving.load(folder, config)  # a checkpoint that does not fit is told before anything long
-    student = course.student(network, parts.train, config)
-    _prepare(student, runtime)
+    student = _prepared(course.student(network, parts.train, config), runtime)
     kept = course.exam(parts.kept, config)
     measured = {"held_out": kept, **elsewhere} if team.leads else {}
     before = _measured(network.module, measured, runtime) if network.original is not None else None
@@ -160,13 +159,13 @@ def _check(config: TrainConfig, runtime: Runtime) -> None:
         raise ModelError("model.device", "Training in fp16 is not stable.", "Use --precision bf16 or fp32.")
 
 
-def _prepare(module: nn.Module, runtime: Runtime) -> None:
-    """To the device; `Runtime.place` would also make the weights bfloat16."""
+def _prepared(module: nn.Module, runtime: Runtime) -> nn.Module:
+    """The module on the device; `Runtime.place` would also make the weights bfloat16."""
     if runtime.threads is not None:
         torch.set_num_threads(runtime.threads)
     if runtime.torch_device.type == "cpu":
         keep_freed_memory()
-    module.to(runtime.torch_device)
+    return module.to(runtime.torch_device)
 
 
 def _parts(config: TrainConfig, course: Course) -> Parts:

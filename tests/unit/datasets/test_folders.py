@@ -196,6 +196,7 @@ def test_sav_with_videos(save: Save, tmp_path: Path):
     (sample,), report = read("sav", tmp_path)
     assert tracks(sample) == {0: {0: 4, 4: 0}} and sample.num_frames == 6 and sample.pictures == ()
     assert Path(str(sample.attributes["video"])).samefile(tmp_path / "sav_000/sav_1.mp4")
+    assert sample.video == tmp_path / "sav_000/sav_1.mp4"
     assert sample.attributes["kind"] == "manual" and sample.source == "sav"
     assert report.counts == {"broken labels": 1, "unreadable picture": 1, "empty object": 1}
 
@@ -295,7 +296,7 @@ def test_a_folder_with_annotations_as_json(save: Save, tmp_path: Path):
 
 @pytest.mark.parametrize("name", list(catalog.DATASETS))
 def test_every_layout_says_what_it_wants(tmp_path: Path, save: Save, name: str):
-    save("photo.jpg")
+    save("photo.jpg" if catalog.entry(name).labelled else "notes.json", picture_bytes())
     with pytest.raises(InputError, match="Wanted: ") as caught:
         catalog.read(name, tmp_path)
     assert "\n" not in str(caught.value)
