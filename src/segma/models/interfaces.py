@@ -218,10 +218,12 @@ class WithMemory(Promptable, Protocol):
 class CodeSpec:
     """What a visual tokenizer gives.
 
-    `num_codes` is 0 for latents of `channels` numbers, `channels` is 0 for codes. Sides of pictures are
-    multiples of `side_multiple`; a code stands for `patch` pixels squared. A clip is one frame and then
-    groups of `temporal_patch`. `chunk`: 0 for models that are causal in time, which take a clip of any length
-    group by group; else the frames of a clip at most, as one of more is cut into such.
+    `num_codes` is 0 where there are no codes, `channels` (numbers of a latent) where there are no latents;
+    some models give either. Sides of pictures are multiples of `side_multiple`; a code stands for `patch`
+    pixels squared. A clip is one frame and then groups of `temporal_patch`. `chunk`: 0 for models that are
+    causal in time, which take a clip of any length group by group; else the frames of a clip at most, as one
+    of more is cut into such. `attends_whole`: whether some layer attends to a whole frame, so that its cost
+    grows with the square of the pixels.
     """
 
     num_codes: int
@@ -230,6 +232,7 @@ class CodeSpec:
     temporal_patch: int
     side_multiple: int
     chunk: int
+    attends_whole: bool = True
 
 
 @runtime_checkable
@@ -286,9 +289,10 @@ Order = Literal["class_start", "start_class", "codes"]
 class GeneratorSpec:
     """What a generator makes: `groups` latent frames of `side` x `side` codes, or latents of `channels`.
 
-    `num_codes` is 0 for latents, `channels` is 0 for codes; `num_classes` is 0 where nothing is asked for.
-    `order` and `parity` (the slips of the official sampler, see `tasks.sample_codes`) are for codes;
-    `latent_scale` (which latents are multiplied by), `guided_channels` and `has_time` for latents.
+    `num_codes` is 0 for latents, `channels` is 0 for codes; `num_classes` is 0 where nothing is asked for;
+    `groups` is 0 where the sizes of a network are not of whole latent frames. `order` and `parity` (the slips
+    of the official sampler, see `tasks.sample_codes`) are for codes; `latent_scale` (which latents are
+    multiplied by), `guided_channels` and `has_time` for latents.
     """
 
     groups: int

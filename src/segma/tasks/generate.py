@@ -25,10 +25,59 @@ from segma.tasks.maker import Config, Maker, Progress, Watch, grid_of, label_of,
 from segma.tasks.sample_latents import DiffusionConfig
 
 Picture = UInt8[ndarray, "height width 3"]
+Frame = UInt8[ndarray, "h w 3"]
+"""Of any size."""
 Clip = UInt8[ndarray, "frames height width 3"]
 
 _MOST_SEED = 2**63 - 1
 _GIVEN_GROUPS = 2  # as in the official frame prediction: 5 of 17 frames
+
+
+def generate(
+    maker: Maker,
+    label: int | str | None = None,
+    *,
+    count: int = 1,
+    num_frames: int | None = None,
+    frames: Iterable[Frame] | None = None,
+    config: Config | None = None,
+    seed: int = 0,
+    batch: int = 4,
+    on_progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> list[UInt8[ndarray, "*frames height width 3"]]:
+    """So many samples of a class: pictures (height, width, 3) or clips, whatever the generator makes.
+
+    With `frames`, a single clip that goes on from their last ones (without these), of `num_frames`. Raises as
+    `generate_grids` and `continue_clip`.
+    """
+    number = label_of(maker.spec, label)
+    if frames is not None:
+        last = last_frames(maker, frames)
+        more = num_frames or maker.num_frames - len(last)
+        windows = continue_clip(
+            maker, last, more, config, label=number, seed=seed, on_progress=on_progress, cancel=cancel
+        )
+        return [np.concatenate([window.new for window in windows])]
+    labels = [number] * count
+    if maker.num_frames == 1 or num_frames == 1:
+        return list(
+            generate_images(
+                maker, labels, config, seed=seed, batch=batch, on_progress=on_progress, cancel=cancel
+            )
+        )
+    return list(
+        generate_clips(
+            maker,
+            labels,
+            config,
+            seed=seed,
+            batch=batch,
+            num_frames=num_frames,
+            on_progress=on_progress,
+            cancel=cancel,
+        )
+    )
 
 
 def generate_images(
@@ -117,7 +166,7 @@ class Window:
 
 def continue_clip(
     maker: Maker,
-    frames: Iterable[Picture],
+    frames: Iterable[Frame],
     num_frames: int,
     config: Config | None = None,
     *,
@@ -142,8 +191,8 @@ def continue_clip(
     yield from _continued(maker, last, num_frames, label, config, _chances(seed, 1)[0], given_groups, watch)
 
 
-def last_frames(maker: Maker, frames: Iterable[Picture], given_groups: int = _GIVEN_GROUPS) -> Clip:
-    """Of the last frames as many as make up at most so many latent frames, fitted; errors of `continue_clip`."""
+def last_frames(maker: Maker, frames: Iterable[Frame], given_groups: int = _GIVEN_GROUPS) -> Clip:
+    """The last frames, as many as are so many latent frames at most, fitted. Raises as `continue_clip`."""
     groups = maker.spec.groups
     if not maker.is_coded or groups == 1:
         hint = "It takes a language model over the codes of clips."
@@ -151,7 +200,7 @@ def last_frames(maker: Maker, frames: Iterable[Picture], given_groups: int = _GI
     if not 1 <= given_groups < groups:
         raise InputError("input.value", f"{given_groups} given latent frames, expected 1 to {groups - 1}.")
     most = maker.frames_of(given_groups)
-    found: list[Picture] = []
+    found: list[Frame] = []
     for frame in frames:
         found = [*found, frame][-most:]
     if not found:
@@ -161,7 +210,7 @@ def last_frames(maker: Maker, frames: Iterable[Picture], given_groups: int = _GI
     return np.stack([fitted(frame, maker.size) for frame in found[-count:]])
 
 
-def fitted(frame: Picture, size: tuple[int, int]) -> Picture:
+def fitted(frame: Frame, size: tuple[int, int]) -> Picture:
     """The middle of a frame that has the shape of `size` (height, width), resized to it."""
     factor = min(side / wanted for side, wanted in zip(frame.shape[:2], size, strict=True))
     rows, columns = (max(1, round(side * factor)) for side in size)

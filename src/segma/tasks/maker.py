@@ -74,7 +74,14 @@ class Maker:
 
     def header(self, fps: float | int | None) -> CodeHeader:
         """What a grid says; `fps` is None of a picture."""
-        return tokenize.header_for(self.tokenizer, self.size, fps=fps, model=self.name, weights=self.weights)
+        return tokenize.header_for(
+            self.tokenizer,
+            self.size,
+            fps=fps,
+            latents=not self.is_coded,
+            model=self.name,
+            weights=self.weights,
+        )
 
     def config_or_usual(self, config: Config | None) -> Config:
         """The config, if it is one of this kind of generator; the usual one for None. Raises InputError."""
@@ -113,9 +120,13 @@ def check_pair(spec: GeneratorSpec, codes: CodeSpec) -> None:
     """Raises ModelError model.task where a tokenizer cannot decode what a generator makes."""
     side = spec.side * codes.patch
     wrong = ""
-    if (spec.num_codes, spec.channels) != (codes.num_codes, codes.channels):
-        makes, knows = (_kind(each.num_codes, each.channels) for each in (spec, codes))
-        wrong = f"the one makes {makes}, the other knows {knows}"
+    if not spec.groups:
+        wrong = f"what the one makes are no whole latent frames of {spec.side}x{spec.side}"
+    elif spec.num_codes and spec.num_codes != codes.num_codes:
+        wrong = f"the one makes {spec.num_codes} codes, the other knows {codes.num_codes or 'none'}"
+    elif not spec.num_codes and spec.channels != codes.channels:
+        knows = f"those of {codes.channels}" if codes.channels else "none"
+        wrong = f"the one makes latents of {spec.channels} channels, the other knows {knows}"
     elif side % codes.side_multiple:
         wrong = f"the one makes {side} pixels squared, the other takes multiples of {codes.side_multiple}"
     elif codes.chunk and spec.groups > 1 + (codes.chunk - 1) // codes.temporal_patch:
@@ -198,7 +209,3 @@ def grid_of(header: CodeHeader, values: ndarray, num_frames: int) -> CodeGrid:
         CodeGroup(values=each, num_frames=header.frames_of(index)) for index, each in enumerate(values)
     ]
     return replace(CodeGrid.of(header, groups), num_frames=num_frames)
-
-
-def _kind(num_codes: int, channels: int) -> str:
-    return f"{num_codes} codes" if num_codes else f"latents of {channels} channels"

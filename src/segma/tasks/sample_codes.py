@@ -35,8 +35,8 @@ class SamplingConfig:
 
     `guidance` s: logits are (1 + s) times those of the class less s times those of none. `top_k` keeps so
     many of the likeliest ids, `top_p` of these the likeliest until they have that share together (the one
-    that passes it is kept). At `temperature` 0 the likeliest id is taken. `parity` (see the module): None: as the
-    weights say.
+    that passes it is kept). At `temperature` 0 the likeliest id is taken. `parity`: see the module; None: as
+    the weights say.
     """
 
     temperature: float | int = 1.0

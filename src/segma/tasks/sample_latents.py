@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -33,7 +32,7 @@ class DiffusionConfig:
     """
 
     steps: int = 250
-    sampler: Literal["ddpm", "ddim"] = "ddpm"
+    sampler: str = "ddpm"
     guidance: float | int = 2.0
 
     def __post_init__(self) -> None:

@@ -13,7 +13,8 @@ from reference.omnitokenizer.conftest import Golden, fill
 from segma.models.omnitokenizer.dit import Dit
 from segma.models.omnitokenizer.dit_config import DitConfig
 from segma.models.omnitokenizer.gpt import Cache, Gpt
-from segma.models.omnitokenizer.gpt_config import GptConfig
+from segma.models.omnitokenizer.gpt_config import VARIANTS
+from segma.tasks.sample_codes import SamplingConfig, sample_codes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 STRENGTH = 1.5
@@ -27,7 +28,7 @@ def free() -> Iterator[None]:
 
 @torch.inference_mode()
 def test_the_language_model_and_its_cache_give_the_official_logits(golden: Callable[[str], Golden]) -> None:
-    stored, model = golden("lm_imagenet_prefix"), Gpt(GptConfig())
+    stored, model = golden("lm_imagenet_prefix"), Gpt(VARIANTS["omnitokenizer_gpt_imagenet"])
     fill(model, "transformer.")
     ids = torch.from_numpy(stored["input_ids"])
     logits = model(ids)
@@ -38,6 +39,7 @@ def test_the_language_model_and_its_cache_give_the_official_logits(golden: Calla
     parts += [model.extend(ids[:, place : place + 1], place, cache) for place in range(2, 32)]
     torch.testing.assert_close(torch.cat(parts, 1), logits, atol=1e-4, rtol=1e-4)
     check_guidance(model, ids, stored)
+    check_sampler(model, ids, stored)
 
 
 def check_guidance(model: Gpt, ids: torch.Tensor, stored: Golden) -> None:
@@ -61,6 +63,15 @@ def check_guidance(model: Gpt, ids: torch.Tensor, stored: Golden) -> None:
     guided = (1 + STRENGTH) * wanted - STRENGTH * other
     np.testing.assert_allclose(other[:, ::37].numpy(), stored["uncond_step1_strided"], atol=5e-4, rtol=1e-4)
     np.testing.assert_allclose(guided[:, ::37].numpy(), stored["guided_step1_strided"], atol=1e-3, rtol=1e-4)
+
+
+def check_sampler(model: Gpt, ids: torch.Tensor, stored: Golden) -> None:
+    """The same ids by `sample_codes`, which gives them as codes."""
+    config = SamplingConfig(temperature=0, guidance=STRENGTH)
+    chances = [torch.Generator(), torch.Generator()]
+    codes = sample_codes(model, [int(each) - 1 for each in ids[:, 0]], 8, chances, config)
+    wanted = np.clip(stored["greedy_guided_ids"] - 1001, 0, 8191)
+    np.testing.assert_array_equal(codes.numpy(), wanted)
 
 
 @torch.inference_mode()
