@@ -102,7 +102,7 @@ _ROWS = (
         tasks=("segment", "everything", "track"),
         licence="LicenseRef-research-only",
         weights=EmbeddedFile(package="segma.checkpoints.embedded", file_name="default.safetensors"),
-        parameters=7_215_288,
+        parameters=7_210_740,
         note="small, trained by us, in the package; see its card (docs/reference/default-model.md)",
     ),
     _sam("sam_vit_b", "sam_vit_b_01ec64.pth", "facebook/sam-vit-base", 93_735_472, "smallest official SAM"),

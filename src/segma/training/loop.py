@@ -113,7 +113,7 @@ class Run:
         self.trainee = self.team.trainee(
             self.module, self.step, config.parallel, blocks=config.video_share == 0
         )
-        rates = dict.fromkeys(JUDGES, config.codes.judge_rate)
+        rates: dict[str, float] = dict.fromkeys(JUDGES, config.codes.judge_rate)
         optim = optimizer(self.trainee.module, config.optim, rates)
         self.mean = WeightMean(self.trainee.module, config.optim.ema)
         if saved:

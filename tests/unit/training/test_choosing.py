@@ -77,7 +77,7 @@ def test_a_run_ends_with_the_choice(shapes: Path, tmp_path: Path) -> None:
     assert 0 <= told["chosen"] <= told["best"] <= 100
     module = load(str(outcome.weights)).module
     assert isinstance(module, Sam2)
-    assert module.views == (0.6, 0.36, 0.2)
+    assert module.views == (0.36, 0.2)
     session = ImageSession(module, np.zeros((64, 64, 3), np.uint8), look=usual_look(module.input_spec))
     session.segment(points=[(30.0, 30.0)])
     assert len(session.parts) > 0

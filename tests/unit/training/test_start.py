@@ -99,7 +99,7 @@ def test_a_network_can_begin_with_random_weights(monkeypatch: pytest.MonkeyPatch
     config = TrainConfig(name="new", variant="tiny", image_size=32)
     first, second = build(config), build(config)
     assert (first.config.image_size, first.original) == (32, None)
-    assert torch.equal(first.module.no_mem_embed, second.module.no_mem_embed)
+    assert torch.equal(*(each.module.get_parameter("no_mem_embed") for each in (first, second)))
     with pytest.raises(ModelError, match='No size "huge"'):
         build(replace(config, variant="huge"))
 

@@ -69,7 +69,7 @@ class PositionConv(nn.Module):
             found = found + F.pad(seen, (0,) * 6 + (found.shape[1] - seen.shape[1], 0))
         return found
 
-    def _of_frames(self, x: Float[Tensor, "batch t h w dim"], shift: int) -> Float[Tensor, "batch t h w dim"]:
+    def _of_frames(self, x: Tensor, shift: int) -> Tensor:
         """What frames give to those `shift` later. In two dimensions: libraries are slow in three."""
         conv = self.dsconv
         weight, bias = conv.weight[:, :, _BEFORE - shift], None if shift else conv.bias

@@ -210,7 +210,7 @@ VARIANTS: Mapping[str, Sam2Config] = MappingProxyType(
             prompt_maps=True,
             refiner_width=24,
             judge_width=96,
-            views=(60, 36, 20),
+            views=(36, 20),
             view_judge_width=64,
         ),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -32,5 +34,5 @@ def _amplitudes(x: Float[Tensor, "pictures 3 h w"], side: int) -> Tensor:
     blocks = x.unfold(2, side, side // 2).unfold(3, side, side // 2)
     window = torch.hann_window(side, device=x.device)
     seen = blocks * window[:, None] * window
-    spectrum: Tensor = torch.fft.rfft2(seen, norm="ortho")  # pyright: ignore[reportUnknownMemberType]  untyped
+    spectrum = cast(Tensor, torch.fft.rfft2(seen, norm="ortho"))  # pyright: ignore[reportUnknownMemberType]  untyped
     return torch.view_as_real(spectrum).square().sum(-1).add(1e-8).sqrt()

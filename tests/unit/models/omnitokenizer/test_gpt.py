@@ -19,10 +19,10 @@ def test_sampling_turns_the_matrices_and_changes_no_value(tmp_path: Path) -> Non
     with torch.inference_mode():
         cache = network.new_cache(2, 6)
         found = network.extend(ids, 0, cache)
-    assert network.blocks.get_submodule("0.mlp.0").weight.stride() == (1, 96)
+    assert network.get_parameter("blocks.0.mlp.0.weight").stride() == (1, 96)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     torch.testing.assert_close(found, logits, atol=1e-5, rtol=1e-5)
-    assert network.blocks.get_submodule("0.mlp.2").weight.is_contiguous(), "it is quicker as it is"
+    assert network.get_parameter("blocks.0.mlp.2.weight").is_contiguous(), "it is quicker as it is"
     assert network.new_cache(3, 6).keys.shape[1] == 3
     assert network.head.weight.is_contiguous(), "of many rows they lie as before"
     network.new_cache(1, 6)
