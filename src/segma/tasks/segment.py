@@ -230,7 +230,8 @@ class ImageSession:
         features = views.describe(found, self.size)
         scores = self.model.judge_views(torch.from_numpy(features)[None])[0].cpu().numpy()  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
         num_masks, overlaps = len(found[0].predicted_iou), views.overlaps_in(features, len(scores))
-        order, records = views.best_first(scores, overlaps, candidates), list[MaskRecord]()
+        cut, records = views.cut_off(features, len(scores)), list[MaskRecord]()
+        order = views.best_first(scores, overlaps, candidates, cut)
         # an estimate is never above that of a better candidate
         for number, estimate in zip(order, np.minimum.accumulate(scores[order]), strict=True):
             view, mask = found[number // num_masks], number % num_masks

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from segma.tasks.second_look import Window
@@ -23,6 +23,8 @@ _SIDE = 160
 _LEAST = 48
 # Masks that agree more than this are one answer.
 _SAME = 0.85
+# A mask that runs along more than this share of an edge of its view is cut off by it.
+_CUT = 0.3
 _SMALLEST = 1e-5
 # The chance that a mask is the one that was meant goes with this power of the odds of its estimated IoU.
 _SHARPNESS = 3
@@ -82,6 +84,12 @@ def overlaps_in(features: Float[ndarray, " features"], num_masks: int) -> Float[
     return found
 
 
+def cut_off(features: Float[ndarray, " features"], num_masks: int) -> Bool[ndarray, " masks"]:
+    """Which of so many masks the edge of a view cuts, out of what `describe` tells of them."""
+    start = 2 * num_masks + num_masks * (num_masks - 1) // 2
+    return features[start : start + num_masks] > _CUT
+
+
 def agreement(
     scores: Float[ndarray, " masks"], overlaps: Float[ndarray, "masks masks"]
 ) -> Float[ndarray, " masks"]:
@@ -97,10 +105,17 @@ def agreement(
 
 
 def best_first(
-    scores: Float[ndarray, " masks"], overlaps: Float[ndarray, "masks masks"], count: int
+    scores: Float[ndarray, " masks"],
+    overlaps: Float[ndarray, "masks masks"],
+    count: int,
+    cut: Bool[ndarray, " masks"] | None = None,
 ) -> list[int]:
-    """Numbers of up to `count` masks, the one of least risk first, none of which repeats a better one."""
-    order: list[int] = np.argsort(-agreement(scores, overlaps), kind="stable").tolist()
+    """Numbers of up to `count` masks, the one of least risk first, none of which repeats a better one.
+
+    Those that are `cut` come last: on the average they are no worse, but nobody would keep them.
+    """
+    risk = -agreement(scores, overlaps)
+    order: list[int] = np.argsort(risk if cut is None else risk + 2 * cut, kind="stable").tolist()
     found: list[int] = []
     for number in order:
         if len(found) < count and all(overlaps[number, other] < _SAME for other in found):

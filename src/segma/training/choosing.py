@@ -184,4 +184,9 @@ def _picked(judge: ViewJudge, features: Float[ndarray, "clicks features"]) -> In
     with torch.inference_mode():
         scores = judge(torch.as_tensor(features, device=judge.mean.device)).sigmoid().cpu().numpy()
     rows = zip(scores, features, strict=True)
-    return np.array([views.best_first(each, views.overlaps_in(row, len(each)), 1)[0] for each, row in rows])
+    return np.array(
+        [
+            views.best_first(each, views.overlaps_in(row, len(each)), 1, views.cut_off(row, len(each)))[0]
+            for each, row in rows
+        ]
+    )

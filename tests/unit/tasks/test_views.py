@@ -15,7 +15,7 @@ from unit.tasks.test_second_look import LOOK, Shadow
 
 from segma.nn.view_judge import ViewJudge, num_features
 from segma.tasks.segment import ImageSession
-from segma.tasks.views import View, agreement, best_first, describe, overlaps_in, windows
+from segma.tasks.views import View, agreement, best_first, cut_off, describe, overlaps_in, windows
 
 SHARES = (0.5, 0.2)
 SIZE = (300, 400)
@@ -77,6 +77,7 @@ def test_masks_of_all_views_are_compared_in_the_picture() -> None:
     assert along[:2].tolist() == [0, 0], "the edges of the whole are the picture's own"
     assert along[2] == pytest.approx(0.5)
     assert along[3] == 1
+    assert cut_off(features, 4).tolist() == [False, False, True, True]
     assert features[18] == pytest.approx(np.log(1 / 4))
 
 
@@ -85,6 +86,13 @@ def test_answers_that_repeat_a_better_one_are_left_out() -> None:
     scores = np.array([0.5, 0.6, 0.4])
     assert best_first(scores, overlaps, 3) == [1, 2]
     assert best_first(scores, overlaps, 1) == [1]
+
+
+def test_what_the_edge_of_a_view_cuts_comes_last() -> None:
+    overlaps = np.eye(3)
+    scores = np.array([0.9, 0.3, 0.6])
+    assert best_first(scores, overlaps, 3, np.array([True, False, False])) == [2, 1, 0]
+    assert best_first(scores, overlaps, 2, np.array([True, True, True])) == [0, 2]
 
 
 def test_likely_answers_that_agree_win_over_a_likelier_one_alone() -> None:

@@ -8,9 +8,9 @@ from segma.training.config import CropConfig, OptimConfig, TrainConfig
 def finetune() -> TrainConfig:
     """The mask decoder on some twenty pictures, a few hundred small steps, then averaged with the original.
 
-    Both keep what the model knew: the encoder is not touched, and weights a fifth of the way from the original
-    to the fitted ones are about as good elsewhere as they were (arXiv 2109.01903; research/LOG.md, 19). What
-    tells how good a mask is stays as well, since the choice among masks was learned on it.
+    Both keep what the model knew: the encoder is not touched, and weights a fifth of the way from the
+    original to the fitted ones are about as good elsewhere as they were (arXiv 2109.01903; research/LOG.md,
+    19). What tells how good a mask is stays as well, since the choice among masks was learned on it.
     """
     return TrainConfig(
         name="finetune",
