@@ -1,4 +1,4 @@
-"""Promptable vision: point at something in an image and get its mask.
+"""Promptable vision: point at something in an image or a video and get it.
 
 The public names are loaded when they are first used, so `import segma` needs neither torch nor numpy.
 """
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from segma.prompts.types import Points as Points
     from segma.prompts.types import PromptSet as PromptSet
     from segma.prompts.types import Text as Text
+    from segma.results import CodeGrid as CodeGrid
     from segma.results import MaskRecord as MaskRecord
     from segma.results import Prediction as Prediction
     from segma.results import TrackFrame as TrackFrame
@@ -56,6 +57,7 @@ _HOMES = {
     "Text": "segma.prompts.types",
     "Embedding": "segma.prompts.types",
     "PromptSet": "segma.prompts.types",
+    "CodeGrid": "segma.results",
     "Prediction": "segma.results",
     "MaskRecord": "segma.results",
     "Runtime": "segma.runtime",
