@@ -37,15 +37,15 @@ _GOOD_ENOUGH = 1e-3
 class Apprentice(nn.Module):
     """A tokenizer and who judges it in training. `lpips` is the user's, and is not saved with the run."""
 
+    steps: Tensor
+
     def __init__(self, network: OmniTokenizer, codes: CodesConfig, lpips: Lpips | None = None) -> None:
         super().__init__()
         self.network = network
         self.image_judge = PatchDiscriminator(2) if codes.image_judge else None
         self.video_judge = PatchDiscriminator(3) if codes.video_judge else None
-        self.unsaved = (lpips,)
+        self.unsaved = (lpips,)  # in a tuple, so that it is none of the module's own
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
-
-    steps: Tensor
 
     @property
     def lpips(self) -> Lpips | None:
