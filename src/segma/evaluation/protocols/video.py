@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
+import numpy as np
+
 from segma.errors import InputError
 from segma.evaluation.metrics.jf import FrameScore, frame_score, mean_j_and_f
 from segma.evaluation.protocols.asking import Clicked, OnProgress, click_until
@@ -239,7 +241,8 @@ class _Clip:
 def _score(found: _Followed, frame: TrackFrame, start: _Start) -> None:
     """Add what was found on a frame."""
     truth = start.track.masklet.masks[frame.index]
-    answer = frame.records[start.name].compact
+    record = frame.records.get(start.name)  # none of an object that was left behind at a cut
+    answer = record.compact if record else Mask.from_dense(np.zeros(truth.size, bool))
     score = frame_score(frame.index, answer.dense(), truth.dense())
     found.scores.append(score)
     (found.absent if truth.area else found.present).append((answer.area > 0) != (truth.area > 0))

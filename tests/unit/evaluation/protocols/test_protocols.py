@@ -213,17 +213,34 @@ def test_a_follower_of_shades_keeps_its_objects(bench: Path) -> None:
 
 def test_cuts_are_looked_for_where_that_is_wanted(bench: Path) -> None:
     """The second shot shows something else, so objects end there."""
-    random = np.random.default_rng(0)
-    for index in range(4, 8):
-        path = bench / "videos" / "walk" / f"{index:05d}.jpg"
-        bright = random.integers(190, 256, np.asarray(Image.open(path)).shape, dtype=np.uint8)
-        Image.fromarray(bright).save(path, quality=100)
+    other_shot(bench / "videos" / "walk")
     clip = [each for each in labelled(bench, VideoSample) if each.name == "walk"]
     whole = video.run(Follower(), clip, video.VideoConfig(modes=("mask",)), runtime=CPU)
     cut = video.run(Follower(), clip, video.VideoConfig(modes=("mask",), find_cuts=True), runtime=CPU)
     assert cut.settings["find_cuts"] and not whole.settings["find_cuts"]
     lost = {row.key: row.values["false_absent"] for row in cut.rows}
     assert lost["walk_1"] == pytest.approx(4 / 7)
+
+
+def other_shot(folder: Path) -> None:
+    """Bright noise from the fifth frame on."""
+    random = np.random.default_rng(0)
+    for index in range(4, 8):
+        path = folder / f"{index:05d}.jpg"
+        bright = random.integers(190, 256, np.asarray(Image.open(path)).shape, dtype=np.uint8)
+        Image.fromarray(bright).save(path, quality=100)
+
+
+def test_an_object_of_an_earlier_shot_is_absent_where_a_later_one_is_followed(tmp_path: Path) -> None:
+    late = moving(8, 1)
+    for ids in late[5:]:
+        ids[disc(60, 48, 8)] = 2
+    root = write_bench(tmp_path / "late", {}, {"late": late})
+    other_shot(root / "videos" / "late")
+    settings = video.VideoConfig(modes=("mask",), find_cuts=True)
+    report = video.run(Follower(), labelled(root, VideoSample), settings, runtime=CPU)
+    lost = {row.key: row.values["false_absent"] for row in report.rows}
+    assert not report.skipped and lost["late_1"] == pytest.approx(4 / 7)
 
 
 def test_an_object_is_prompted_where_it_first_shows(tmp_path: Path) -> None:
