@@ -88,6 +88,10 @@ class PixelBatch:
     unreadable: int = 0
     seconds: float = 0.0
 
+    def scaled(self) -> Float[Tensor, "clips 3 frames size size"]:
+        """The pixels as a tokenizer takes them, -0.5 to 0.5."""
+        return self.pixels.float().transpose(1, 2) / 255 - 0.5
+
     def to(self, device: torch.device) -> PixelBatch:
         """The batch on a device."""
         return _moved(self, device)

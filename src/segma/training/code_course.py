@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,8 +75,13 @@ class CodeCourse:
         assert isinstance(module, OmniTokenizer)
         if network.original is None and module.shortcut is not None:
             batches = pixel_batches(_pool(samples), replace(config, workers=0), range(_FITTING))
-            fit_shortcut(module.shortcut, [_pixels(batch) for batch in batches])
+            fit_shortcut(module.shortcut, [batch.scaled() for batch in batches])
         return Apprentice(module, config.codes, _lpips(config.codes.lpips))
+
+    def rates(self, config: TrainConfig) -> Mapping[str, float]:
+        """The discriminators'."""
+        share = config.codes.judge_rate
+        return {"image_judge.": share, "video_judge.": share}
 
     def step(self, config: TrainConfig, runtime: Runtime) -> Step:
         """There and back; in bfloat16 where the runtime computes in it."""
@@ -128,7 +133,7 @@ class CodeCourse:
         seen = torch.zeros(module.config.num_codes, dtype=torch.bool)
         with torch.inference_mode():
             for number in range(_SETTLING):
-                pixels = _pixels(dataset[len(dataset) + number]).to(runtime.torch_device)
+                pixels = dataset[len(dataset) + number].scaled().to(runtime.torch_device)
                 z = F.normalize(module.project(pixels).float(), dim=-1)
                 chosen = module.codebook.nearest(z)
                 module.codebook.learn(z, chosen)
@@ -143,10 +148,6 @@ def course() -> CodeCourse:
 
 def _pool(samples: Samples) -> PixelPool:
     return PixelPool.of(samples.pictures, samples.clips)
-
-
-def _pixels(batch: PixelBatch) -> torch.Tensor:
-    return batch.pixels.float().transpose(1, 2) / 255 - 0.5  # (batch, 3, frames, h, w)
 
 
 def _fresh(config: TrainConfig) -> Network:

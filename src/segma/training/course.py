@@ -65,6 +65,10 @@ class Course(Protocol):
         """The module that learns: the network, or it and what helps it."""
         ...
 
+    def rates(self, config: TrainConfig) -> Mapping[str, float]:
+        """Beginnings of the names of weights that learn at a share of the rate."""
+        ...
+
     def step(self, config: TrainConfig, runtime: Runtime) -> Step:
         """The loss of a batch."""
         ...

@@ -10,7 +10,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from segma.training.batch import ClipBatch, ImageBatch
 from segma.training.board import Board
 from segma.training.config import TrainConfig
 from segma.training.distributed import Step, Team, Trainee
-from segma.training.losses.adversarial import JUDGES
 from segma.training.optim import WeightMean, learning_rate, optimizer
 
 _log = logging.getLogger(__name__)
@@ -75,6 +74,8 @@ class Run:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     stop: Callable[[], bool] | None = None
     team: Team = field(default_factory=Team.alone)
+    beside: Mapping[str, float] = field(default_factory=dict[str, float])
+    """That of `optim.optimizer`."""
     scores: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])  # JSON
     mean: WeightMean = field(init=False)
     trainee: Trainee = field(init=False)
@@ -113,8 +114,7 @@ class Run:
         self.trainee = self.team.trainee(
             self.module, self.step, config.parallel, blocks=config.video_share == 0
         )
-        rates: dict[str, float] = dict.fromkeys(JUDGES, config.codes.judge_rate)
-        optim = optimizer(self.trainee.module, config.optim, rates)
+        optim = optimizer(self.trainee.module, config.optim, self.beside)
         self.mean = WeightMean(self.trainee.module, config.optim.ema)
         if saved:
             self.trainee.restore_optimizer(optim, saved.states["optimizer"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,10 @@ class MaskCourse:
         """The network, with heads that help where they have a weight."""
         assert isinstance(network.module, Sam2)
         return Student.of(network.module, samples.pictures, config.losses)
+
+    def rates(self, config: TrainConfig) -> Mapping[str, float]:
+        """None."""
+        return {}
 
     def step(self, config: TrainConfig, runtime: Runtime) -> Step:
         """On pictures and on clips."""

@@ -114,6 +114,7 @@ def train_round(
         device=runtime.torch_device,
         stop=lambda: time.monotonic() >= end,
         team=team,
+        beside=course.rates(config),
     )
     is_over = True
     try:

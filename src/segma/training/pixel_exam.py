@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, UInt8
 from numpy import ndarray
-from torch import Tensor, nn
+from torch import nn
 
 from segma.errors import InputError
+from segma.evaluation.metrics.psnr_ssim import psnr
 from segma.evaluation.protocols.asking import evenly
 from segma.media.image import read_picture
 from segma.models.omnitokenizer.model import OmniTokenizer
 from segma.runtime import Runtime
 from segma.samples import PictureFile, VideoSample
+from segma.tasks import tokenize
 from segma.training.data import Samples
 from segma.training.pixel_loader import num_frames, read_frames
 
 _Image = UInt8[ndarray, "height width 3"]
+
+# What equal pictures count as, in dB.
+_MOST = 100.0
 
 _log = logging.getLogger(__name__)
 
@@ -58,20 +61,19 @@ class PixelExam:
         was_training = module.training
         module.eval()
         found: dict[str, list[float]] = {}
-        used = torch.zeros(module.config.num_codes, dtype=torch.bool)
+        used = np.zeros(module.config.num_codes, bool)
         for kind, name, read in self._all():
             try:
-                pixels = _pixels([middle(image, self.size) for image in read()])
+                frames = [middle(image, self.size) for image in read()]
             except (InputError, OSError) as error:
                 _log.warning("%s is not measured (%s)", name, error)
                 continue
-            with torch.inference_mode():
-                for name, value in _there_and_back(module, pixels.to(runtime.torch_device), used).items():
-                    found.setdefault(kind + name, []).append(value)
+            for way, value in _there_and_back(module, frames, runtime, used).items():
+                found.setdefault(kind + way, []).append(value)
         module.train(was_training)
         scores = {name: round(float(np.mean(values)), 3) for name, values in found.items()}
         if scores and module.config.num_codes:
-            scores["codes_used"] = round(100 * float(used.float().mean()), 2)
+            scores["codes_used"] = round(100 * float(used.mean()), 2)
         return scores
 
     def _all(self) -> Iterator[tuple[str, str, Callable[[], list[_Image]]]]:
@@ -80,12 +82,6 @@ class PixelExam:
             yield "", each.path.name, lambda file=each: [read_picture(file)]
         for each in self.clips:
             yield "clip_", each.name, lambda clip=each: read_frames(clip, lambda _: range(self.frames))
-
-
-def _pixels(frames: Sequence[_Image]) -> Float[Tensor, "1 3 t size size"]:
-    array = np.ascontiguousarray(np.stack(frames).transpose(3, 0, 1, 2))
-    pixels = torch.from_numpy(array)  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
-    return pixels[None].float() / 255 - 0.5
 
 
 def middle(image: UInt8[ndarray, "height width 3"], size: int) -> UInt8[ndarray, "size size 3"]:
@@ -99,20 +95,17 @@ def middle(image: UInt8[ndarray, "height width 3"], size: int) -> UInt8[ndarray,
 
 
 def _there_and_back(
-    module: OmniTokenizer, pixels: Float[Tensor, "1 3 t size size"], used: Bool[Tensor, " codes"]
+    module: OmniTokenizer, frames: Sequence[_Image], runtime: Runtime, used: Bool[ndarray, " codes"]
 ) -> dict[str, float]:
-    found: dict[str, float] = {}
-    if module.config.num_codes:
-        codes = module.encode_codes(pixels)
-        counts = torch.bincount(codes.flatten(), minlength=module.config.num_codes)
-        used += (counts > 0).cpu()
-        found["psnr_codes"] = _psnr(module.decode_codes(codes), pixels)
-    if module.config.has_gaussians:
-        found["psnr_latent"] = _psnr(module.decode_latent(module.encode_gaussian(pixels).mean), pixels)
+    """Mean PSNR over the frames by codes, by latents, or by both; the codes are counted in `used`."""
+    config, found = module.config, dict[str, float]()
+    for name, latents in (("psnr_codes", False), ("psnr_latent", True)):
+        if not (config.has_gaussians if latents else config.num_codes):
+            continue
+        header = tokenize.header_for(module, frames[0].shape[:2], fps=1.0, latents=latents)
+        grid = tokenize.encode(module, frames, header, runtime=runtime)
+        made = tokenize.decode(module, grid, runtime=runtime)
+        found[name] = float(np.mean([min(_MOST, psnr(*pair)) for pair in zip(made, frames, strict=True)]))
+        if grid.codes is not None:
+            used[grid.codes.ravel()] = True
     return found
-
-
-def _psnr(made: Tensor, real: Tensor) -> float:
-    """Of pixels as they would be saved."""
-    rounded = ((made.float().clamp(-0.5, 0.5) + 0.5) * 255).round() / 255 - 0.5
-    return -10 * math.log10(max(1e-10, float((rounded - real).square().mean())))

@@ -73,8 +73,7 @@ def start(
     _check(config, runtime)
     config = replace(config, optim=replace(config.optim, accumulate=config.optim.accumulate * team.size))
     course = course_of(config)
-    parts = _parts(config, course)
-    elsewhere = _elsewhere(check, config, course)
+    parts, elsewhere = _parts(config, course), _elsewhere(check, config, course)
     network = course.build(config)
     config = course.settled(config, network)
     if team.leads:
@@ -94,6 +93,7 @@ def start(
         device=runtime.torch_device,
         stop=stop,
         team=team,
+        beside=course.rates(config),
     )
     run.train().copy_to(student)
     if not team.leads:

@@ -12,8 +12,6 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-JUDGES = ("image_judge.", "video_judge.")
-"""Beginnings of the names of discriminators beside a tokenizer, in `steps.codes.Apprentice`."""
 _WIDTHS = (64, 128, 256, 512)
 _STRIDES = (2, 2, 2, 1)
 _SIDE, _PADDING, _SLOPE = 4, 2, 0.2

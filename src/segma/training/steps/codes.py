@@ -66,7 +66,7 @@ def codes_step(
     apprentice: Apprentice, batch: PixelBatch, codes: CodesConfig, generator: torch.Generator
 ) -> StepResult:
     """The loss of a batch, the mean over the ways through the bottleneck."""
-    real = batch.pixels.float().transpose(1, 2) / 255 - 0.5  # (batch, 3, frames, h, w)
+    real = batch.scaled()
     numbers: dict[str, float] = {}
     losses: list[Tensor] = []
     begins = int(apprentice.steps)
