@@ -12,11 +12,6 @@ from torch import Tensor, nn
 from segma.models.interfaces import GeneratorSpec, Order
 from segma.models.omnitokenizer.gpt_config import GptConfig
 
-# On a CPU so few rows are multiplied faster with matrices that lie column by column, where these make more
-# numbers of fewer: at full size 18 instead of 13 GB of float32 weights a second for one row, 9 instead of 6
-# for two; where they make fewer of more, and for four rows, not (a thread of an EPYC with AVX2, torch 2.13).
-_FEW_ROWS = 2
-
 
 class Cache:
     """Keys and values of the tokens so far, at the places of their positions; made once, for all of them."""
@@ -122,7 +117,6 @@ class Gpt(nn.Module):
 
     def new_cache(self, batch: int, length: int) -> Cache:
         """An empty cache for so many rows and places, for `extend`."""
-        self._lay_out(by_columns=batch <= _FEW_ROWS)
         return Cache(self.config, batch, length, self.head.weight)
 
     def extend(
@@ -147,21 +141,6 @@ class Gpt(nn.Module):
         for number, block in enumerate(self.blocks):
             x = block(x, (cache.keys[number], cache.values[number], places, mask[:, None]))
         return self._logits(x)
-
-    def _lay_out(self, *, by_columns: bool) -> None:
-        """Turn the matrices of a network that is not trained in memory, if need be; their values stay.
-
-        bfloat16 and GPUs have kernels of their own.
-        """
-        weight = self.head.weight
-        is_ours = weight.device.type == "cpu" and weight.dtype == torch.float32 and not weight.requires_grad
-        if not is_ours or weight.is_contiguous() != by_columns:
-            return
-        for layer in self.modules():
-            if isinstance(layer, nn.Linear) and layer.out_features >= layer.in_features:
-                with torch.inference_mode(layer.weight.is_inference()):
-                    turned = layer.weight.t().contiguous().t() if by_columns else layer.weight.contiguous()
-                    layer.weight = nn.Parameter(turned, requires_grad=False)
 
     def _logits(self, x: Float[Tensor, "batch n dim"]) -> Float[Tensor, "batch n vocabulary"]:
         return self.head(self.ln_f(x).to(self.head.weight.dtype)).float()
