@@ -23,6 +23,7 @@ from segma.training.catalog import RECIPES, recipe
 from segma.training.code_course import course
 from segma.training.config import CodesConfig, OptimConfig, TrainConfig
 from segma.training.data import read_parts
+from segma.training.distributed import Team
 from segma.training.losses.perceptual import Lpips
 from segma.training.losses.spectra import spectral_loss
 from segma.training.optim import optimizer
@@ -78,7 +79,7 @@ def test_a_new_network_begins_with_principal_components(run: TrainConfig) -> Non
     module = course().student(network, samples, run)
     assert isinstance(module, Apprentice)
     tokenizer = module.network.eval()
-    pixels = next(iter(course().batches(samples, run, _alone())(0))).pixels[:, :1]
+    pixels = next(iter(course().batches(samples, run, Team.alone())(0))).pixels[:, :1]
     real = pixels.float().transpose(1, 2) / 255 - 0.5
     with torch.inference_mode():
         made = tokenizer.decode_latent(tokenizer.encode_gaussian(real).mean)
