@@ -34,6 +34,7 @@ def toy_gpt(config: GptConfig, seed: int = 1) -> Gpt:
         torch.manual_seed(seed)
         network = Gpt(config)
         torch.nn.init.normal_(network.pos_emb)
+        assert network.head is not None
         torch.nn.init.normal_(network.head.weight, std=0.5)
         return network.eval().requires_grad_(False)
 

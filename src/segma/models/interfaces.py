@@ -281,8 +281,8 @@ class VisualTokenizer(Protocol):
         ...
 
 
-Order = Literal["class_start", "start_class", "codes"]
-"""What stands before the codes of a language model: class and start symbol in an order, or nothing."""
+Order = Literal["class_start", "start_class", "codes", "words"]
+"""What stands before the codes of a language model: class and start symbol in an order, nothing, or words."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -292,7 +292,9 @@ class GeneratorSpec:
     `num_codes` is 0 for latents, `channels` is 0 for codes; `num_classes` is 0 where nothing is asked for;
     `groups` is 0 where the sizes of a network are not of whole latent frames. `order` and `parity` (the slips
     of the official sampler, see `tasks.sample_codes`) are for codes; `latent_scale` (which latents are
-    multiplied by), `guided_channels` and `has_time` for latents.
+    multiplied by), `guided_channels` and `has_time` for latents. In the order "words" there are `sentence`
+    places for some of `words`, and a class is asked for by its name. `tokenizer` is the hash of the weights
+    whose codes were learned; "" where that is not known.
     """
 
     groups: int
@@ -302,6 +304,9 @@ class GeneratorSpec:
     num_classes: int
     class_names: tuple[str, ...] = ()
     order: Order = "codes"
+    words: tuple[str, ...] = ()
+    sentence: int = 0
+    tokenizer: str = ""
     parity: bool = False
     has_time: bool = False
     latent_scale: float = 1.0
@@ -312,7 +317,7 @@ class GeneratorSpec:
 class CodeGenerator(Protocol):
     """A language model over codes: what `tasks.sample_codes` needs.
 
-    Ids are 0 for the start symbol, then classes, then codes; in the order "codes" they are codes alone.
+    Ids are 0 for the start symbol, then classes or words, then codes; in the order "codes" codes alone.
     """
 
     @property

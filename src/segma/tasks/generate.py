@@ -17,12 +17,13 @@ from jaxtyping import Int, UInt8
 from numpy import ndarray
 
 from segma.errors import InputError, ModelError
-from segma.media.footage import resized
+from segma.media.footage import middle_of
 from segma.media.source import DEFAULT_FPS
 from segma.results import CodeGrid
 from segma.tasks import tokenize
-from segma.tasks.maker import Config, Maker, Progress, Watch, grid_of, label_of, sampled
+from segma.tasks.maker import Config, Maker, Progress, Watch, grid_of, sampled
 from segma.tasks.sample_latents import DiffusionConfig
+from segma.tasks.sentences import Label, label_of
 
 Picture = UInt8[ndarray, "height width 3"]
 Frame = UInt8[ndarray, "h w 3"]
@@ -46,7 +47,7 @@ def generate(
     on_progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> list[UInt8[ndarray, "*frames height width 3"]]:
-    """So many samples of a class: pictures (height, width, 3) or clips, whatever the generator makes.
+    """So many samples of a class, or of a sentence: pictures (height, width, 3) or clips.
 
     With `frames`, a single clip that goes on from their last ones (without these), of `num_frames`. Raises as
     `generate_grids` and `continue_clip`.
@@ -82,7 +83,7 @@ def generate(
 
 def generate_images(
     maker: Maker,
-    labels: Sequence[int | None],
+    labels: Sequence[Label],
     config: Config | None = None,
     *,
     seed: int = 0,
@@ -100,7 +101,7 @@ def generate_images(
 
 def generate_clips(
     maker: Maker,
-    labels: Sequence[int | None],
+    labels: Sequence[Label],
     config: Config | None = None,
     *,
     seed: int = 0,
@@ -132,7 +133,7 @@ def generate_clips(
 
 def generate_grids(
     maker: Maker,
-    labels: Sequence[int | None],
+    labels: Sequence[Label],
     config: Config | None = None,
     *,
     seed: int = 0,
@@ -170,7 +171,7 @@ def continue_clip(
     num_frames: int,
     config: Config | None = None,
     *,
-    label: int | None = None,
+    label: Label = None,
     seed: int = 0,
     given_groups: int = _GIVEN_GROUPS,
     on_progress: Progress | None = None,
@@ -207,15 +208,7 @@ def last_frames(maker: Maker, frames: Iterable[Frame], given_groups: int = _GIVE
         raise InputError("input.unreadable", "There is no frame to go on from.")
     step = maker.tokenizer.code_spec.temporal_patch
     count = 1 + (len(found) - 1) // step * step
-    return np.stack([fitted(frame, maker.size) for frame in found[-count:]])
-
-
-def fitted(frame: Frame, size: tuple[int, int]) -> Picture:
-    """The middle of a frame that has the shape of `size` (height, width), resized to it."""
-    factor = min(side / wanted for side, wanted in zip(frame.shape[:2], size, strict=True))
-    rows, columns = (max(1, round(side * factor)) for side in size)
-    top, left = (frame.shape[0] - rows) // 2, (frame.shape[1] - columns) // 2
-    return resized(np.ascontiguousarray(frame[top : top + rows, left : left + columns]), size)
+    return np.stack([middle_of(frame, maker.size) for frame in found[-count:]])
 
 
 def _chances(seed: int, count: int) -> list[torch.Generator]:
@@ -226,7 +219,7 @@ def _chances(seed: int, count: int) -> list[torch.Generator]:
 
 def _grids(
     maker: Maker,
-    labels: Sequence[int | None],
+    labels: Sequence[Label],
     config: Config,
     chances: list[torch.Generator],
     batch: int,
@@ -255,7 +248,7 @@ def _continued(
     maker: Maker,
     frames: Clip,
     num_frames: int,
-    label: int | None,
+    label: Label,
     config: Config,
     chance: torch.Generator,
     given_groups: int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,9 +20,12 @@ from segma.runtime import Runtime, memory_errors
 from segma.tasks import tokenize
 from segma.tasks.sample_codes import PRESETS, SamplingConfig, sample_codes
 from segma.tasks.sample_latents import DiffusionConfig, sample_latents
+from segma.tasks.sentences import Label
 
 Config = SamplingConfig | DiffusionConfig
 Progress = Callable[[int, int | None], None]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +46,8 @@ class Maker:
     def __post_init__(self) -> None:
         """Check that the tokenizer knows what the generator makes."""
         check_pair(self.spec, self.tokenizer.code_spec)
+        if self.weights and self.spec.tokenizer not in ("", self.weights):
+            _log.warning("the generator has learned the codes of other weights than those of %s", self.name)
 
     @property
     def spec(self) -> GeneratorSpec:
@@ -144,32 +150,9 @@ def usual_config(spec: GeneratorSpec, variant: str | None = None) -> Config:
     return PRESETS.get(variant or "", usual)
 
 
-def label_of(spec: GeneratorSpec, given: int | str | None) -> int | None:
-    """The number of a class, given so or by its name; None where the generator knows no classes.
-
-    Raises InputError for one that there is not, and where one is given or lacking against the model.
-    """
-    if not spec.num_classes:
-        if given is not None:
-            raise InputError("input.value", "This generator knows no classes.", "Leave the class out.")
-        return None
-    known = f"a number from 0 to {spec.num_classes - 1}"
-    if spec.class_names:
-        shown = ", ".join(spec.class_names[:12]) + (", ..." if len(spec.class_names) > 12 else "")
-        known = f"{known}, or a name: {shown}"
-    if given is None:
-        raise InputError("input.value", "This generator asks for a class.", f"Name one: {known}.")
-    if isinstance(given, str) and given in spec.class_names:
-        return spec.class_names.index(given)
-    number = int(given) if isinstance(given, int) or (given.isascii() and given.isdecimal()) else -1
-    if not 0 <= number < spec.num_classes:
-        raise InputError("input.value", f"No class {given}.", f"There is {known}.")
-    return number
-
-
 def sampled(
     maker: Maker,
-    labels: Sequence[int | None],
+    labels: Sequence[Label],
     config: Config,
     chances: Sequence[torch.Generator],
     groups: int,
@@ -198,7 +181,7 @@ def sampled(
             codes = torch.cat([first, codes], 1).view(-1, groups, spec.side, spec.side)
             return codes.cpu().numpy().astype(np.int32)
         assert isinstance(config, DiffusionConfig)
-        classes = [label or 0 for label in labels]
+        classes = [label if isinstance(label, int) else 0 for label in labels]
         latents = sample_latents(maker.generator, classes, chances, config, device=device, on_step=on_step)
         return latents.float().cpu().numpy()
 

@@ -9,6 +9,8 @@ else is in its batch. Official weights are sampled with the slips of their progr
 - ids of classes can be drawn and are read on; in the end such an id is the first code
 
 Of other weights the class alone is left out, top-p counts always, the 0 is there, and only codes are drawn.
+Weights that know words have a place for each, of which those after the last word hold a 0, and all of them
+where nothing is asked for.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from torch import Tensor
 
 from segma.errors import InputError, ModelError
 from segma.models.interfaces import CodeGenerator, GeneratorSpec
+from segma.tasks.sentences import Label
 
 # Ids that are read together before the first is drawn: their logits fit into little memory.
 _READ_AT_ONCE = 256
@@ -62,9 +65,10 @@ PRESETS: Mapping[str, SamplingConfig] = MappingProxyType(
         "omnitokenizer_gpt_imagenet": SamplingConfig(guidance=1.5, top_k=2048),
         "omnitokenizer_gpt_ucf": SamplingConfig(guidance=0.5, top_k=4096, top_p=0.9),
         "omnitokenizer_gpt_k600": SamplingConfig(top_k=2048, top_p=0.9),
+        "omnitokenizer_gpt_small": SamplingConfig(guidance=2.0, top_p=0.9),
     }
 )
-"""Those of the three official scripts, by variant (specification, section 8)."""
+"""Those of the three official scripts, by variant (specification, section 8), and of our own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +85,23 @@ class Prompt:
 
 def prompt_for(
     spec: GeneratorSpec,
-    labels: Sequence[int | None],
+    labels: Sequence[Label],
     given: Int[Tensor, "batch codes"] | None = None,
     *,
     parity: bool,
 ) -> Prompt:
-    """The prompt for rows of these classes (None in the order "codes") that go on from given codes."""
+    """The prompt for rows of these classes (None in the order "codes") or words, before given codes."""
     count = len(labels)
     codes = torch.zeros(count, 0, dtype=torch.long) if given is None else given.cpu() + first_code(spec)
     start = torch.zeros(count, 1, dtype=torch.long)
     if spec.order == "codes":
         begins_alone = parity and codes.shape[1] > 0
         return Prompt(codes if begins_alone else torch.cat([start, codes], 1))
-    classes = torch.tensor([1 + (label or 0) for label in labels])[:, None]
+    if spec.order == "words":
+        words = sentences(spec, [label if isinstance(label, tuple) else () for label in labels])
+        without = torch.cat([torch.zeros_like(words), start, codes], 1)
+        return Prompt(torch.cat([words, start, codes], 1), without, (True,) * without.shape[1])
+    classes = torch.tensor([1 + (label if isinstance(label, int) else 0) for label in labels])[:, None]
     both = [classes, start] if spec.order == "class_start" else [start, classes]
     without = torch.cat([start, start, codes], 1)
     has_first = parity or spec.order == "start_class"
@@ -101,14 +109,22 @@ def prompt_for(
     return Prompt(torch.cat([*both, codes], 1), without, shown)
 
 
+def sentences(spec: GeneratorSpec, words: Sequence[tuple[int, ...]]) -> Int[Tensor, "batch sentence"]:
+    """The ids of words, and zeros in the places after them."""
+    found = torch.zeros(len(words), spec.sentence, dtype=torch.long)
+    for row, each in zip(found, words, strict=True):
+        row[: len(each)] = torch.tensor(each, dtype=torch.long)
+    return found
+
+
 def first_code(spec: GeneratorSpec) -> int:
     """The id of code 0."""
-    return 0 if spec.order == "codes" else 1 + spec.num_classes
+    return 0 if spec.order == "codes" else 1 + (len(spec.words) or spec.num_classes)
 
 
 def sample_codes(
     network: CodeGenerator,
-    labels: Sequence[int | None],
+    labels: Sequence[Label],
     num_codes: int,
     generators: Sequence[torch.Generator],
     config: SamplingConfig,

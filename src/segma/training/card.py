@@ -55,7 +55,7 @@ def _scores(record: Record) -> Iterable[str]:
 def _made(record: Record) -> str:
     where = f", at commit `{record.commit[:12]}`" if record.commit else ""
     return (
-        f"`{record.variant}` of SAM 2's table, last recipe `{record.recipe}`{where}. In all"
+        f"Of the size `{record.variant}`, last recipe `{record.recipe}`{where}. In all"
         f" {record.minutes:.0f} minutes of training and {record.samples:,} pictures and clips seen, on"
         f" {record.hardware}.\n\n"
         f"The weights' sha256 is `{record.sha256}`.\n"

@@ -59,6 +59,26 @@ RECIPES: Mapping[str, Entry] = MappingProxyType(
             function="omnitokenizer_small",
             help="a small tokenizer of codes and of Gaussians on one trunk, from nothing",
         ),
+        "omnitokenizer_gpt_images": Entry(
+            module="segma.training.recipes.generators",
+            function="omnitokenizer_gpt_images",
+            help="a language model of pictures by class, in the paper's size",
+        ),
+        "omnitokenizer_gpt_clips": Entry(
+            module="segma.training.recipes.generators",
+            function="omnitokenizer_gpt_clips",
+            help="the same of clips by class",
+        ),
+        "omnitokenizer_gpt_frames": Entry(
+            module="segma.training.recipes.generators",
+            function="omnitokenizer_gpt_frames",
+            help="the same that goes on from the first frames of clips",
+        ),
+        "omnitokenizer_gpt_small": Entry(
+            module="segma.training.recipes.generators",
+            function="omnitokenizer_gpt_small",
+            help="a small one that makes worlds by a sentence, from nothing and without data",
+        ),
         FINETUNE: Entry(
             module="segma.training.recipes.finetune",
             function="finetune",

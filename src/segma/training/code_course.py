@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from segma.checkpoints.load import load
 from segma.checkpoints.read import read_checkpoint
@@ -25,7 +25,7 @@ from segma.training.distributed import Step, Team
 from segma.training.loop import Batches
 from segma.training.losses.perceptual import Lpips
 from segma.training.pixel_loader import PixelBatches, PixelPool, pixel_batches
-from segma.training.shortcut import fit_shortcut
+from segma.training.shortcut import fit_shortcuts
 from segma.training.steps.codes import Apprentice, codes_step
 from segma.training.steps.result import StepResult
 
@@ -33,10 +33,15 @@ if TYPE_CHECKING:
     from segma.training.pixel_exam import PixelExam
 
 _SPREAD = 0.02
+# Share of the rate. Eighty steps of eight pictures brought latents from 23.33 to 23.59 dB at the whole rate,
+# where codes lost 0.27 dB; and to 23.66 at this share, where codes won 0.14.
+_SHORTCUT_RATE = 0.05
 # Gaussians begin nearly without noise.
 _FIRST_LOGVAR = -6.0
 # Batches that the codebook is settled on when the network is done, and those that a shortcut is fitted on.
 _SETTLING, _FITTING = 40, 12
+# What codes depend on, beside the codebook.
+_CHOOSING = ("encoder.", "pre_vq_conv.", "code_shortcut.to_numbers.")
 _LPIPS_PREFIX = "perceptual_model."
 
 
@@ -51,8 +56,9 @@ class CodeCourse:
         torch.manual_seed(config.seed)  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
         network = _loaded(config) if config.start else _fresh(config)
         network.module.requires_grad_(True).train()
+        frozen = config.frozen + (_CHOOSING if config.codes.same_codes else ())
         for name, parameter in network.module.named_parameters():
-            if name.startswith(config.frozen):
+            if name.startswith(frozen):
                 parameter.requires_grad_(False)
         return network
 
@@ -70,18 +76,23 @@ class CodeCourse:
         return config
 
     def student(self, network: Network, samples: Samples, config: TrainConfig) -> nn.Module:
-        """The network with its judges. A shortcut of a network from nothing is fitted to the data first."""
+        """The network with its judges. Shortcuts of a network from nothing are fitted to the data first."""
         module = network.module
         assert isinstance(module, OmniTokenizer)
-        if network.original is None and module.shortcut is not None:
+        if not config.start and module.config.shortcut:
             batches = pixel_batches(_pool(samples), replace(config, workers=0), range(_FITTING))
-            fit_shortcut(module.shortcut, [batch.scaled() for batch in batches])
+            fit_shortcuts(module, [batch.scaled() for batch in batches], config.seed)
         return Apprentice(module, config.codes, _lpips(config.codes.lpips))
 
     def rates(self, config: TrainConfig) -> Mapping[str, float]:
-        """The discriminators'."""
-        share = config.codes.judge_rate
-        return {"image_judge.": share, "video_judge.": share}
+        """The discriminators' and the shortcuts', which are nearly right from the start."""
+        judge = config.codes.judge_rate
+        return {
+            "image_judge.": judge,
+            "video_judge.": judge,
+            "network.shortcut.": _SHORTCUT_RATE,
+            "network.code_shortcut.": _SHORTCUT_RATE,
+        }
 
     def step(self, config: TrainConfig, runtime: Runtime) -> Step:
         """There and back; in bfloat16 where the runtime computes in it."""
@@ -127,7 +138,7 @@ class CodeCourse:
         """The codebook is settled on what the finished encoder says."""
         module = network.module
         assert isinstance(module, OmniTokenizer)
-        if not module.config.num_codes:
+        if not module.config.num_codes or config.codes.same_codes:
             return {}
         dataset = PixelBatches(_pool(samples), config)
         seen = torch.zeros(module.config.num_codes, dtype=torch.bool)
@@ -166,19 +177,30 @@ def _fresh(config: TrainConfig) -> Network:
     if sizes.num_codes:
         module.codebook.N.zero_()  # nothing has chosen a code yet, so the first batch makes them all
     if sizes.has_gaussians:
-        _quiet(module, with_means=sizes.shortcut)
+        _quiet(module)
+    if sizes.shortcut:
+        _silence(module)
     return Network(module, sizes, "unknown", None)
 
 
-def _quiet(module: OmniTokenizer, *, with_means: bool) -> None:
-    """Gaussians of little variance; with a shortcut, the layers have nothing to say at first."""
+def _quiet(module: OmniTokenizer) -> None:
+    """Gaussians of little variance."""
     last = (module.pre_kl_conv if module.config.joint else module.pre_vq_conv)["1"]
     assert isinstance(last, nn.Linear)
     last.bias.data[module.config.code_dim :] = _FIRST_LOGVAR
-    if with_means:
-        last.weight.data.zero_()
-        for head in (module.decoder.to_pixels_first_frame, module.decoder.to_pixels):
-            nn.init.zeros_(head.get_parameter("0.weight"))
+
+
+def _silence(module: OmniTokenizer) -> None:
+    """Layers that have nothing to say at first, beside shortcuts."""
+    quiet: list[Tensor] = [module.pre_vq_conv.get_parameter("1.weight")]
+    if module.config.joint:
+        quiet.append(module.pre_kl_conv.get_parameter("1.weight"))
+    quiet += [
+        head.get_parameter("0.weight")
+        for head in (module.decoder.to_pixels_first_frame, module.decoder.to_pixels)
+    ]
+    for weight in quiet:
+        nn.init.zeros_(weight)
 
 
 def _loaded(config: TrainConfig) -> Network:
@@ -187,13 +209,17 @@ def _loaded(config: TrainConfig) -> Network:
     if not isinstance(module, OmniTokenizer):
         raise ModelError("model.task", f"{found.name} is of the system {found.system}, not {NAME}.")
     if config.codes.to_gaussians:
+        if module.config.joint:
+            raise InputError(
+                "input.value", f"{found.name} has Gaussians already.", "Leave codes.to_gaussians out."
+            )
         sizes = replace(module.config, num_codes=0, joint=False)
         kept = module.state_dict()
         module = OmniTokenizer(sizes)
         new = module.state_dict()
         kept = {name: value for name, value in kept.items() if name in new and value.shape == new[name].shape}
         module.load_state_dict(kept, strict=False)
-        _quiet(module, with_means=False)
+        _quiet(module)
         return Network(module, sizes, found.licence, None)
     original = {name: value.detach().clone() for name, value in module.state_dict().items()}
     return Network(module, module.config, found.licence, original)

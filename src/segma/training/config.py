@@ -120,6 +120,8 @@ class CodesConfig:
     """Share of clips that are photos under a moving camera."""
     to_gaussians: bool = False
     """Whether codes are given up for Gaussians, with a new last layer (the paper's stage 3)."""
+    same_codes: bool = False
+    """Whether what chooses codes stays as it is, encoder and codebook, so that codes keep their meaning."""
     absolute: float = 4.0
     """Weight of the absolute error."""
     squares: float = 0.0
@@ -146,6 +148,29 @@ class CodesConfig:
     """Steps between two searches for codes that are not used."""
     revive_below: float = 0.05
     """Codes chosen less than this share of the mean count are moved."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LanguageConfig:
+    """How a language model over codes learns (section 8 of the specification); without, other runs go on."""
+
+    tokenizer: str = "tokenizer"
+    """A name of `models.catalog`, or a weights file: whose codes are learned."""
+    made: int = 0
+    """Portraits of `worlds.portraits` that are made and encoded before the first step; 0: the run learns from
+    `data`, which is encoded as it comes."""
+    codes: str = ""
+    """A file that keeps the codes of those for other runs and for going on; made where it is not there."""
+    phrasings: int = 4
+    """Sentences for each of them, of which each time one is drawn."""
+    blank: float = 0.1
+    """Share of rows whose class or sentence is left out, for guidance."""
+    size: int = 128
+    """Side of pictures and clips."""
+    frames: int = 1
+    """Frames of a clip; 1 and whole groups of the tokenizer. 1: pictures."""
+    classes: bool = True
+    """Whether data are asked for by their class, the name of the folder that they lie in."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -219,4 +244,5 @@ class TrainConfig:
     """Share of the pictures that is kept for measuring, of data that do not say which to keep."""
     losses: LossConfig = field(default_factory=LossConfig)
     codes: CodesConfig = field(default_factory=CodesConfig)
+    language: LanguageConfig = field(default_factory=LanguageConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)

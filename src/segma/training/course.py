@@ -90,7 +90,11 @@ class Course(Protocol):
 
 # A module with `course() -> Course` for each system that can be trained.
 _COURSES: Mapping[str, str] = MappingProxyType(
-    {"sam2": "segma.training.mask_course", "omnitokenizer": "segma.training.code_course"}
+    {
+        "sam2": "segma.training.mask_course",
+        "omnitokenizer": "segma.training.code_course",
+        "omnitokenizer_gpt": "segma.training.language_course",
+    }
 )
 
 

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 from numpy import ndarray
@@ -15,6 +14,7 @@ from torch import nn
 from segma.errors import InputError
 from segma.evaluation.metrics.psnr_ssim import psnr
 from segma.evaluation.protocols.asking import evenly
+from segma.media.footage import middle_of
 from segma.media.image import read_picture
 from segma.models.omnitokenizer.model import OmniTokenizer
 from segma.runtime import Runtime
@@ -64,7 +64,7 @@ class PixelExam:
         used = np.zeros(module.config.num_codes, bool)
         for kind, name, read in self._all():
             try:
-                frames = [middle(image, self.size) for image in read()]
+                frames = [middle_of(image, (self.size, self.size)) for image in read()]
             except (InputError, OSError) as error:
                 _log.warning("%s is not measured (%s)", name, error)
                 continue
@@ -82,16 +82,6 @@ class PixelExam:
             yield "", each.path.name, lambda file=each: [read_picture(file)]
         for each in self.clips:
             yield "clip_", each.name, lambda clip=each: read_frames(clip, lambda _: range(self.frames))
-
-
-def middle(image: UInt8[ndarray, "height width 3"], size: int) -> UInt8[ndarray, "size size 3"]:
-    """The middle square of a picture, at another size."""
-    height, width = image.shape[:2]
-    side = min(height, width)
-    y, x = (height - side) // 2, (width - side) // 2
-    part = image[y : y + side, x : x + side]
-    how = cv2.INTER_AREA if side >= size else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(part, (size, size), interpolation=how), np.uint8)
 
 
 def _there_and_back(

@@ -70,12 +70,12 @@ def start(
     runtime = Runtime() if runtime is None else runtime
     team = team or Team.alone(runtime.torch_device)
     runtime = replace(runtime, device=str(team.device))
-    _check(config, runtime)
+    _check(config, runtime, check)
     config = replace(config, optim=replace(config.optim, accumulate=config.optim.accumulate * team.size))
     course = course_of(config)
-    parts, elsewhere = _parts(config, course), _elsewhere(check, config, course)
-    network = course.build(config)
+    parts, network = _parts(config, course), course.build(config)
     config = course.settled(config, network)
+    elsewhere = _elsewhere(check, config, course)
     if team.leads:
         saving.load(folder, config)  # a checkpoint that does not fit is told before anything long
     student = _prepared(course.student(network, parts.train, config), runtime)
@@ -132,9 +132,17 @@ def _finish(
     return Outcome(folder=folder, weights=weights, report=report)
 
 
-def _check(config: TrainConfig, runtime: Runtime) -> None:
+def _makes_its_own(config: TrainConfig) -> bool:
+    """Whether a run learns from what it makes, and from no data."""
+    return config.system == "omnitokenizer_gpt" and config.language.made > 0
+
+
+def _check(config: TrainConfig, runtime: Runtime, check: Sequence[Path]) -> None:
     """Raises InputError for settings that make no sense, ModelError for a precision without training."""
-    if not config.data:
+    if (config.data or check) and _makes_its_own(config):
+        hint = "Leave --data and --check out."
+        raise InputError("input.value", f"{config.name} makes what it learns from and is measured on.", hint)
+    if not config.data and not _makes_its_own(config):
         raise InputError("input.value", f"{config.name} needs data.", "Name a folder with --data FOLDER.")
     least = {"batch": config.batch, "steps": config.steps, "optim.accumulate": config.optim.accumulate}
     for name, value in least.items():
@@ -203,7 +211,7 @@ def _compared(before: Mapping[str, Scores] | None, after: Mapping[str, Scores]) 
 
 def _save(network: Network, config: TrainConfig, folder: Path, steps: int) -> Path:
     """The weights as float16, with where they come from."""
-    names = ", ".join(Path(name).resolve().name for name in config.data)
+    names = ", ".join(Path(name).resolve().name for name in config.data) or "worlds"
     origin = f"segma train {config.name}, {steps} steps on {names}; segma {segma.__version__}"
     commit = _commit()
     origin += f", commit {commit[:12]}" if commit else ""

@@ -125,13 +125,20 @@ def called_colours(pixels: UInt8[ndarray, "pixels 3"], drawn: str) -> frozenset[
     """The colours that something of these pixels may be called; the `drawn` one alone where most have it."""
     if not len(pixels):
         return frozenset(COLOURS)
-    names, counts = np.unique(_colour_names(pixels), return_counts=True)
-    shares = dict(zip(names.tolist(), (counts / len(pixels)).tolist(), strict=True))
+    shares = colour_shares(pixels)
     noted = {name for name, share in shares.items() if share >= _NOTED}
     if shares.get(drawn, 0) >= _CERTAIN and noted == {drawn}:
         return frozenset(noted)
     close = {"grey", "white", "black"} if noted & {"grey", "white", "black"} else set[str]()
     return frozenset({drawn, *noted, *close})
+
+
+def colour_shares(pixels: UInt8[ndarray, "pixels 3"]) -> dict[str, float]:
+    """How much of some pixels has each colour, by its name; nothing for none."""
+    if not len(pixels):
+        return {}
+    names, counts = np.unique(_colour_names(pixels), return_counts=True)
+    return dict(zip(names.tolist(), (counts / len(pixels)).tolist(), strict=True))
 
 
 def _colour_names(pixels: UInt8[ndarray, "pixels 3"]) -> ndarray:

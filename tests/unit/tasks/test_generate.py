@@ -15,19 +15,20 @@ from stubs.generators import CLIPS, DIT, LATENTS, LATTE, PICTURES, PLAIN, toy_di
 from stubs.tokenizer import SMALL, smooth_clip, toy_tokenizer
 
 from segma.errors import Cancelled, InputError, ModelError
+from segma.media.footage import middle_of
 from segma.runtime import Runtime
 from segma.tasks.generate import (
     continue_clip,
-    fitted,
     generate,
     generate_clips,
     generate_grids,
     generate_images,
     last_frames,
 )
-from segma.tasks.maker import Maker, label_of, usual_config
+from segma.tasks.maker import Maker, usual_config
 from segma.tasks.sample_codes import PRESETS, SamplingConfig
 from segma.tasks.sample_latents import DiffusionConfig
+from segma.tasks.sentences import label_of
 
 FEW = DiffusionConfig(steps=3)
 TOP = SamplingConfig(top_k=20, guidance=0.5)
@@ -142,9 +143,9 @@ def test_longer_clips_are_fed_their_own_last_frames() -> None:
 def test_the_middle_of_a_frame_is_taken() -> None:
     frame = np.zeros((40, 100, 3), np.uint8)
     frame[:, 30:70] = 200
-    assert np.array_equal(fitted(frame, (32, 32)), np.full((32, 32, 3), 200, np.uint8))
-    assert fitted(np.zeros((90, 7, 3), np.uint8), (32, 32)).shape == (32, 32, 3)
-    assert fitted(np.zeros((1, 500, 3), np.uint8), (32, 32)).shape == (32, 32, 3)
+    assert np.array_equal(middle_of(frame, (32, 32)), np.full((32, 32, 3), 200, np.uint8))
+    assert middle_of(np.zeros((90, 7, 3), np.uint8), (32, 32)).shape == (32, 32, 3)
+    assert middle_of(np.zeros((1, 500, 3), np.uint8), (32, 32)).shape == (32, 32, 3)
 
 
 def test_one_function_makes_whatever_the_generator_makes() -> None:

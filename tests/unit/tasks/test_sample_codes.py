@@ -142,6 +142,7 @@ def without_class(network: Gpt, tail: Tensor) -> Tensor:
     x = network.tok_emb(ids) + network.pos_emb[:, 1 : 1 + ids.shape[1]]
     for block in network.blocks:
         x = block(x)
+    assert network.head is not None
     return network.head(network.ln_f(x))[:, -1]
 
 
@@ -191,6 +192,7 @@ def test_the_official_branch_without_a_class_is_the_start_symbol_at_position_0()
 @torch.inference_mode()
 def test_only_official_weights_draw_ids_that_are_no_codes() -> None:
     network = toy_gpt(PICTURES)
+    assert network.head is not None
     network.head.weight[2] = 40 * network.head.weight[30]  # a class that is often the likeliest id
     recorder = Recorder(network)
     official = sample_codes(recorder, [0], 16, chances(3), replace(GREEDY, parity=True))
@@ -249,4 +251,5 @@ def test_numbers_that_make_no_sense_are_refused(values: dict[str, Any]) -> None:
 
 def test_the_presets_are_the_numbers_of_the_scripts() -> None:
     rows = {name.rsplit("_", 1)[1]: (row.guidance, row.top_k, row.top_p) for name, row in PRESETS.items()}
+    assert rows.pop("small")[0] > 0, "ours is guided by the sentence"
     assert rows == {"imagenet": (1.5, 2048, 1.0), "ucf": (0.5, 4096, 0.9), "k600": (0.0, 2048, 0.9)}

@@ -64,7 +64,7 @@ class OmniTokenizerConfig:
     joint: bool = False
     """Whether tokens are Gaussians as well as codes, on one trunk (ours)."""
     shortcut: bool = False
-    """Whether a linear way from patches to the means of Gaussians, and back, goes round the layers (ours)."""
+    """Whether a linear way from patches to the numbers of tokens, and back, goes round the layers (ours)."""
 
     def __post_init__(self) -> None:
         """Check what the parts need of each other."""
@@ -92,8 +92,6 @@ class OmniTokenizerConfig:
             sizes.refuse(NAME, "the official layout has no bounded memory")
         if self.joint and not self.num_codes:
             sizes.refuse(NAME, "joint tokens need codes")
-        if self.shortcut and not self.has_gaussians:
-            sizes.refuse(NAME, "the shortcut is one of Gaussians")
 
     @property
     def is_continuous(self) -> bool:

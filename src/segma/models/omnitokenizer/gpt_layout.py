@@ -63,10 +63,12 @@ def detect(shapes: Mapping[str, Shape]) -> GptConfig | None:
 
     No tensor shows the heads: they are those of the variant of this width, else a guess in its manner, which
     the arguments of the training program put right (`with_arguments`). Nor do they show the classes: they are
-    those of the variant of this vocabulary and length, else none.
+    those of the variant of this vocabulary and length, else none. Of ours the variant of this vocabulary.
     """
     try:
         vocabulary, dim = shapes["tok_emb.weight"]
+        if "places.rows" in shapes:
+            return next(each for each in VARIANTS.values() if each.axes and each.vocabulary == vocabulary)
         block = shapes["pos_emb"][1]
         alike = next((known.heads for known in VARIANTS.values() if known.dim == dim), None)
         sizes = (vocabulary, block)
@@ -81,7 +83,7 @@ def detect(shapes: Mapping[str, Shape]) -> GptConfig | None:
             layers=count_blocks(shapes, r"blocks\.(\d+)\.ln1\.weight"),
             heads=alike or usual_heads(dim, _HEAD_DIM),
         )
-    except (KeyError, IndexError, ValueError, ModelError):
+    except (KeyError, IndexError, ValueError, StopIteration, ModelError):
         return None  # a name is not there, a shape has other axes, or the sizes contradict each other
 
 

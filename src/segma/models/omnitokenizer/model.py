@@ -117,7 +117,7 @@ class Shortcut(nn.Module):
     def numbers(
         self, pixels: Float[Tensor, "batch 3 t h w"], *, begins: bool
     ) -> Float[Tensor, "batch groups rows columns numbers"]:
-        """What is added to the means of the tokens of a clip, or of its next groups."""
+        """What is added to the numbers of the tokens of a clip, or of its next groups."""
         parts = zip(self.to_numbers, cut(pixels, self.config, begins=begins), strict=True)
         return torch.cat([layer(part) for layer, part in parts if part is not None], 1)
 
@@ -146,7 +146,8 @@ class OmniTokenizer(nn.Module):
         if config.joint:
             self.pre_kl_conv = nn.ModuleDict({"1": nn.Linear(config.dim, twice)})
             self.post_kl_conv = nn.ModuleDict({"1": nn.Linear(config.code_dim, config.dim)})
-        self.shortcut = Shortcut(config) if config.shortcut else None
+        self.shortcut = Shortcut(config) if config.shortcut and config.has_gaussians else None
+        self.code_shortcut = Shortcut(config) if config.shortcut and config.num_codes else None
 
     @property
     def code_spec(self) -> CodeSpec:
@@ -171,7 +172,21 @@ class OmniTokenizer(nn.Module):
         self, pixels: Float[Tensor, "batch 3 t h w"], stream: Stream | None = None
     ) -> Float[Tensor, "batch groups rows columns numbers"]:
         """The numbers before the bottleneck: vectors without a length, or the halves of Gaussians."""
-        return self.pre_vq_conv["1"](self.encoder(pixels, stream))
+        begins = stream is None or not stream.has_begun
+        return self.vectors_of(self.encoder(pixels, stream), pixels, begins=begins)
+
+    def vectors_of(
+        self,
+        tokens: Float[Tensor, "batch groups rows columns dim"],
+        pixels: Float[Tensor, "batch 3 t h w"],
+        *,
+        begins: bool = True,
+    ) -> Float[Tensor, "batch groups rows columns numbers"]:
+        """The numbers of `project` of encoded tokens, and of the pixels they are of."""
+        found = self.pre_vq_conv["1"](tokens)
+        if self.code_shortcut is None:
+            return found
+        return found + self.code_shortcut.numbers(pixels, begins=begins)
 
     def encode_codes(
         self, pixels: Float[Tensor, "batch 3 t h w"], stream: Stream | None = None
@@ -210,7 +225,10 @@ class OmniTokenizer(nn.Module):
         self, codes: Int[Tensor, "batch groups rows columns"], stream: Stream | None = None
     ) -> Float[Tensor, "batch 3 t h w"]:
         """The pixels of codes, not clamped."""
-        return self.decoder(self.post_vq_conv["1"](self.codebook(codes)), stream)
+        begins = stream is None or not stream.has_begun
+        vectors = self.codebook(codes)
+        made = self.decoder(self.post_vq_conv["1"](vectors), stream)
+        return with_shortcut(self.code_shortcut, made, vectors, begins=begins)
 
     def decode_latent(
         self, latent: Float[Tensor, "batch groups rows columns channels"], stream: Stream | None = None
@@ -218,17 +236,8 @@ class OmniTokenizer(nn.Module):
         """The pixels of draws from Gaussians; not clamped."""
         begins = stream is None or not stream.has_begun
         convert = self.post_kl_conv if self.config.joint else self.post_vq_conv
-        return self.with_shortcut(self.decoder(convert["1"](latent), stream), latent, begins=begins)
-
-    def with_shortcut(
-        self,
-        pixels: Float[Tensor, "batch 3 t h w"],
-        latent: Float[Tensor, "batch groups rows columns channels"],
-        *,
-        begins: bool = True,
-    ) -> Float[Tensor, "batch 3 t h w"]:
-        """Decoded pixels, with what comes straight from the latent."""
-        return pixels if self.shortcut is None else pixels + self.shortcut.pixels(latent, begins=begins)
+        made = self.decoder(convert["1"](latent), stream)
+        return with_shortcut(self.shortcut, made, latent, begins=begins)
 
     def encoding_stream(self) -> Stream:
         """For `encode_*` of a clip that comes in pieces: one frame first, then whole groups."""
@@ -237,6 +246,17 @@ class OmniTokenizer(nn.Module):
     def decoding_stream(self) -> Stream:
         """For `decode_*` of codes that come group by group."""
         return Stream.of(self.config.decoder_spatial, self.config.decoder_temporal)
+
+
+def with_shortcut(
+    shortcut: Shortcut | None,
+    pixels: Float[Tensor, "batch 3 t h w"],
+    numbers: Float[Tensor, "batch groups rows columns numbers"],
+    *,
+    begins: bool = True,
+) -> Float[Tensor, "batch 3 t h w"]:
+    """Decoded pixels, with what comes straight from the numbers of their tokens."""
+    return pixels if shortcut is None else pixels + shortcut.pixels(numbers, begins=begins)
 
 
 def cut(

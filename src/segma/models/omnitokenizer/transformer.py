@@ -62,7 +62,7 @@ class PositionConv(nn.Module):
             earlier = 0 if past.groups is None else past.groups.shape[1]
             x = x if past.groups is None else torch.cat([past.groups, x], 1)
             past.groups = x[:, -_BEFORE:]
-        found: Tensor = self._of_frames(x, 0)[:, earlier:]
+        found = self._of_frames(x, 0)[:, earlier:]
         for shift in range(1, min(_BEFORE, x.shape[1] - 1) + 1):
             first = max(0, earlier - shift)
             seen = self._of_frames(x[:, first : x.shape[1] - shift], shift)
@@ -75,7 +75,7 @@ class PositionConv(nn.Module):
         weight, bias = conv.weight[:, :, _BEFORE - shift], None if shift else conv.bias
         frames = x.flatten(0, 1).permute(0, 3, 1, 2)
         made = F.conv2d(frames, weight, bias, padding=1, groups=conv.groups)
-        return made.permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
+        return made.permute(0, 2, 3, 1).reshape(x.shape)
 
 
 class RelativeBias(nn.Module):

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from segma.models.omnitokenizer.model import OmniTokenizer
+from segma.models.omnitokenizer.model import OmniTokenizer, Shortcut, with_shortcut
 from segma.nn.vq import Gaussian
 from segma.training.batch import PixelBatch
 from segma.training.config import CodesConfig
@@ -97,23 +97,24 @@ def _passes(
     tokens = network.encoder(real)
     inputs: list[Tensor] = []
     prices: list[Tensor] = []
-    latent: Tensor | None = None
+    straight: list[tuple[Shortcut | None, Tensor]] = []
     if config.num_codes:
-        z = F.normalize(network.pre_vq_conv["1"](tokens).float(), dim=-1)
+        z = F.normalize(network.vectors_of(tokens, real).float(), dim=-1)
         chosen = _learned(apprentice, z, codes, generator, numbers)
         snapped = network.codebook.snap(z, chosen)
         inputs.append(network.post_vq_conv["1"](snapped.vectors))
         prices.append(snapped.commitment)
+        straight.append((network.code_shortcut, snapped.vectors))
     if config.has_gaussians:
         found = network.gaussian_of(tokens, real)
         latent = _drawn(found, generator)
         convert = network.post_kl_conv if config.joint else network.post_vq_conv
         inputs.append(convert["1"](latent))
         prices.append(codes.divergence * found.divergence())
-    made = list(network.decoder(torch.cat(inputs)).chunk(len(inputs)))
+        straight.append((network.shortcut, latent))
+    decoded = network.decoder(torch.cat(inputs)).chunk(len(inputs))
+    made = [with_shortcut(way, each, of) for (way, of), each in zip(straight, decoded, strict=True)]
     names = ["codes"] * bool(config.num_codes) + ["latent"] * config.has_gaussians
-    if latent is not None:
-        made[-1] = network.with_shortcut(made[-1], latent)
     return [Pass(*each) for each in zip(names, made, prices, strict=True)]
 
 
@@ -135,12 +136,14 @@ def _learned(
     Each process of a team moves its own, and the first one's is the one that all go on with.
     """
     book = apprentice.network.codebook
-    if apprentice.training and int(apprentice.steps) % codes.revive_every == 1:
+    learns = apprentice.training and not codes.same_codes
+    if learns and int(apprentice.steps) % codes.revive_every == 1:
         mean_count = z[..., 0].numel() / len(book.N)
         numbers["revived"] = float(book.revive(z, generator, least=codes.revive_below * mean_count))
     chosen = book.nearest(z)
-    if apprentice.training:
+    if learns:
         book.learn(z, chosen)
+    if apprentice.training:
         numbers["used"] = int((torch.bincount(chosen.flatten()) > 0).sum()) / len(book.N)
     return chosen
 
