@@ -1,4 +1,4 @@
-"""The labelled pictures or clips of a folder, whatever its layout."""
+"""The pictures or clips of a folder, whatever its layout: labelled ones, or all."""
 
 from __future__ import annotations
 
@@ -41,9 +41,38 @@ def labelled(
     return chosen
 
 
+def unlabelled(
+    path: Path,
+    *,
+    dataset: str | None = None,
+    split: str | None = None,
+    to_fit: bool = False,
+    report: ReadReport | None = None,
+) -> list[ImageSample | VideoSample]:
+    """The pictures and clips of a folder in any layout, with labels or without; their pixels are not read.
+
+    `to_fit`: only what the data says is for training, where it says so. Raises as `labelled`.
+    """
+    name = catalog.detect(path, labelled=False) if dataset is None else dataset
+    report = ReadReport() if report is None else report
+    options = {} if split is None else {_split_option(name): split}
+    if to_fit and split is None and "part" in _options(name):
+        options = {"part": "train"}
+    found = list(catalog.read(name, path, report=report, **options))
+    if not found:
+        hint = report.summary() if report.skipped else "Name another folder, or its layout."
+        raise InputError("input.not_found", f"{path}: there are no pictures or clips in it.", hint)
+    return found
+
+
+def _options(name: str) -> frozenset[str]:
+    """What the reader of a data set can be told."""
+    return frozenset(signature(import_module(catalog.entry(name).module).read).parameters)
+
+
 def _split_option(name: str) -> str:
     """What a reader calls its splits. Raises InputError for one that has none."""
-    known = signature(import_module(catalog.entry(name).module).read).parameters
+    known = _options(name)
     for option in ("split", "part"):
         if option in known:
             return option

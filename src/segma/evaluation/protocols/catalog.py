@@ -19,7 +19,7 @@ class Protocol:
 
     module: str
     config: str
-    holds: Literal["images", "videos"]
+    holds: Literal["images", "videos", "pixels"]
     help: str
 
 
@@ -48,6 +48,12 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
             config="RecallConfig",
             holds="images",
             help="recall of everything mode with a limited number of masks",
+        ),
+        "tokens": Protocol(
+            module=f"{_HERE}.tokens",
+            config="TokensConfig",
+            holds="pixels",
+            help="PSNR and SSIM of codes and latents beside k-means, WebP, H.264 and PCA at the same rate",
         ),
     }
 )
