@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from programs import lineup
-from programs.language_ours import task_name, weight_bytes
+from programs.language_ours import SIZES, task_name, weight_bytes
 from programs.turns import Measured, Program, compare
 
 from segma.evaluation.protocols.speed import text_table
-from segma.models.omnitokenizer.gpt_config import VARIANTS
 from segma.runtime import has_amx
 
 THEIRS_BF16 = "transformers bfloat16"
@@ -41,6 +40,9 @@ def main() -> int:
     for name in names:
         print(f"\n{name}\n{table(options, name, measured[name], copied)}", flush=True)
         tables[name] = lineup.as_json(measured[name])
+    for name in names:
+        for program, row in tables[name].items():
+            row |= facts(options, program, name, row["median"], copied)
     print(f"\ncopying reads and writes {copied / 1e9:.1f} GB a second\n{agreement(measured, names[0])}")
     if options.save:
         print(f"saved {lineup.save('generate', options, 'none', tables)}")
@@ -50,14 +52,19 @@ def main() -> int:
 def arguments() -> argparse.Namespace:
     """The options of this benchmark."""
     parser = lineup.plain_parser(__doc__ or "")
-    sizes = ["small", *VARIANTS]
-    parser.add_argument("--variant", choices=sizes, default="omnitokenizer_gpt_imagenet", help="which sizes")
+    parser.add_argument(
+        "--variant", choices=list(SIZES), default="omnitokenizer_gpt_imagenet", help="which sizes"
+    )
     parser.add_argument("--tokens", type=int, default=64, help="codes of each row")
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 4], help="rows of a batch")
     parser.add_argument("--repeats", type=int, default=3, help="runs that count")
     parser.add_argument("--warm-up", type=int, default=1, help="runs before that do not count")
     lineup.add_peer(parser)
-    return parser.parse_args()
+    options = parser.parse_args()
+    most = SIZES[options.variant].block - 1
+    if not 0 < options.tokens <= most:
+        parser.error(f"--tokens goes from 1 to {most}, the positions of {options.variant}")
+    return options
 
 
 def line_up(options: argparse.Namespace) -> list[Program]:
@@ -103,6 +110,18 @@ def table(options: argparse.Namespace, name: str, measured: Mapping[str, Measure
         lines.append([program, *speeds, share, f"{found.peak_bytes / 1e6:.0f}", *ratios])
     header = ["program", "median codes/s", "best codes/s", "of copying", "peak MB"]
     return text_table([*header, *(f"faster than {peer}" for peer in peers)], lines)
+
+
+def facts(
+    options: argparse.Namespace, program: str, name: str, median: float, copied: float
+) -> dict[str, Any]:
+    """For the file: codes a second, and the share of the bandwidth where weights have one type."""
+    rows = int(name.rsplit(", ", 1)[1].split()[0])
+    found: dict[str, Any] = {"codes_per_second": rows * options.tokens / median}
+    if program in _BYTES:
+        read = weight_bytes(options.variant, _BYTES[program]) * options.tokens
+        found["share_of_copying"] = read / median / copied
+    return found
 
 
 def agreement(measured: Mapping[str, Mapping[str, Measured]], name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,20 +15,26 @@ from segma.models.omnitokenizer.gpt_config import VARIANTS, GptConfig
 from segma.runtime import Precision, Runtime
 from segma.tasks.sample_codes import SamplingConfig, sample_codes
 
-SMALL = GptConfig(vocabulary=4096, block=1024, dim=512, layers=8, heads=8)
-"""For machines that are not to hold 2.8 GB twice."""
+SIZES: Mapping[str, GptConfig] = {
+    "toy": GptConfig(vocabulary=100, block=64, dim=32, layers=2, heads=2, side=8),
+    "small": GptConfig(vocabulary=4096, block=1024, dim=512, layers=8, heads=8),
+    "medium": GptConfig(vocabulary=8192, block=1024, dim=768, layers=12, heads=12),
+    **{name: config for name, config in VARIANTS.items() if not config.words},
+}
+"""By name: for a quick look, for machines that are not to hold 2.8 GB twice, and the official ones."""
 LIKELY = SamplingConfig(top_k=2048, top_p=0.9)
 
 
 def config_of(variant: str) -> GptConfig:
     """The sizes; the ids are codes alone, so that both programs begin with a 0."""
-    known = SMALL if variant == "small" else VARIANTS[variant]
+    known = SIZES[variant]
     return GptConfig(
         vocabulary=known.vocabulary,
-        block=1024,
+        block=known.block,
         dim=known.dim,
         layers=known.layers,
         heads=known.heads,
+        side=known.side,
         parity=False,
     )
 

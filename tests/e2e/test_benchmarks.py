@@ -105,6 +105,40 @@ def test_training_tells_the_parts_of_a_step(repository: Path, tmp_path: Path) ->
         assert table["parts"]["backward"]["processor_seconds"] > 0
 
 
+def test_tokens_are_those_of_the_network_written_straight(repository: Path, tmp_path: Path) -> None:
+    common = ("--threads", "1", "--repeats", "1", "--warm-up", "0", "--variant", "omnitokenizer_small")
+    options = ("--shapes", "1x64", "5x64", "--product", "256", "--no-autocast")
+    _, saved = run(repository, tmp_path, "tokens", *options, common=common)
+    tables = saved["tables"]
+    assert tables["product_flops_per_second"]["float32"] > 1e8
+    for shape in ("1 x 64 x 64", "5 x 64 x 64"):
+        encode, decode = (tables[f"{way} {shape}"] for way in ("encode", "decode"))
+        assert encode[OURS]["equal_codes"] > 0.99, "a tie may go either way"
+        assert decode[OURS]["largest_difference"] < 1e-4
+        for row in (*encode.values(), *decode.values()):
+            assert row["median"] > 0 and row["peak_bytes"] > 10**7
+            assert 0 < row["share_of_peak"] < 2 and row["flops"] > 10**7
+        assert set(encode[OURS]["times_as_fast_as"]) == {"plain float32"}
+
+
+def test_generate_draws_the_codes_of_transformers(repository: Path, tmp_path: Path) -> None:
+    common = ("--threads", "1", "--repeats", "1", "--warm-up", "0", "--variant", "toy")
+    options = ("--tokens", "8", "--rows", "1", "2", "--no-autocast")
+    text, saved = run(repository, tmp_path, "generate", *options, common=common)
+    tables = saved["tables"]
+    assert tables.pop("copied_bytes_per_second") > 1e8
+    assert list(tables) == [
+        "greedy, 1 row", "greedy, 2 rows", "top-k and top-p, 1 row", "top-k and top-p, 2 rows",
+    ]  # fmt: skip
+    assert all(positive(table) for table in tables.values())
+    for name, table in tables.items():
+        rows = 1 if name.endswith("1 row") else 2
+        for row in table.values():
+            assert row["codes_per_second"] == pytest.approx(rows * 8 / row["median"])
+            assert row["share_of_copying"] > 0
+    assert f"{OURS}: 8 of 8 greedy codes are those of {THEIRS}" in text
+
+
 def run(
     repository: Path, folder: Path, name: str, *options: str, common: tuple[str, ...] = TOY
 ) -> tuple[str, dict[str, Any]]:

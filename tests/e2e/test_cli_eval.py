@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from stubs.promptbench import disc, write_bench
+from stubs.tokenizer import SMALL, toy_tokenizer
+
+from segma.checkpoints.save import save
 
 Segma = Callable[..., Any]  # conftest's Ended
 
@@ -60,6 +63,37 @@ def test_everything_has_a_recall(segma: Segma, toy: Path, bench: Path) -> None:
     assert done.code == 0 and "recall 0.5" in done.out
 
 
+def test_tokens_stand_beside_their_peers(segma: Segma, bench: Path, tmp_path: Path) -> None:
+    made, tokenizer = tmp_path / "report.json", tmp_path / "toytok.safetensors"
+    save(toy_tokenizer(), SMALL, tokenizer, origin="made up for tests", licence="CC0-1.0")
+    sizes = ("--size", 32, "--clip-size", 16, "--frames", 1)
+    done = segma("eval", "tokens", bench, *sizes, "-m", tokenizer, "-o", made)
+    assert done.code == 1, "of one clip there is no other half"
+    lines = done.out.splitlines()
+    assert lines[0].startswith("toytok  tokens  cpu") and "PSNR" in lines[1] and "WebP" in done.out
+    data = json.loads(made.read_text(encoding="utf-8"))
+    assert data["summary"]["pictures: codes"]["psnr"]["n"] == 2 and data["settings"]["size"] == 32
+    assert data["fit"] is None and len(data["weights_hash"]) == 64
+    fitted = segma("eval", "tokens", bench, *sizes, "-m", tokenizer, "--fit", bench, "--json", "-q")
+    assert fitted.code == 0 and fitted.objects[0]["summary"]["clips: k-means"]["n"] == 1
+    alone = segma("eval", "tokens", bench, *sizes, "-m", tokenizer, "--no-peers", "--limit", 1)
+    assert alone.code == 0 and "k-means" not in alone.out
+    assert segma("eval", "tokens", bench, "--frames", 4, "-m", tokenizer).code == 2
+
+
+def test_tables_of_the_paper_need_nothing(segma: Segma, bench: Path, tmp_path: Path) -> None:
+    assert "made-images" in segma("eval", "paper").out
+    made = tmp_path / "table.json"
+    done = segma("eval", "paper", "images", "-o", made)
+    assert done.code == 0 and "imagenet rFID  ViT-VQGAN" in done.out and "not measured: no data" in done.out
+    assert len(json.loads(made.read_text(encoding="utf-8"))["rows"]) == 12
+    assert segma("eval", "paper", "images", "--data", "imagenet").code == 2
+    assert segma("eval", "paper", "beauty").code == 2
+    made_here = segma("eval", "paper", "made-videos", "--data", f"k600={bench}", "--made", bench, "--json")
+    assert made_here.code in (0, 1), "there may be packages"
+    assert made_here.objects[0]["table"] == "made-videos"
+
+
 def test_a_broken_photo_is_said_and_the_rest_measured(segma: Segma, toy: Path, bench: Path) -> None:
     (bench / "images" / "one.jpg").write_bytes(b"none")
     done = segma("eval", "boxes", bench, "--model", toy)
@@ -89,3 +123,13 @@ def test_errors_are_one_line(
     done = segma("eval", *arguments, "--model", toy)
     assert done.code == code and word in done.err and done.out == ""
     assert np.sum([line.startswith("error:") for line in done.err.splitlines()]) <= 1
+
+
+@pytest.mark.slow
+def test_samples_of_the_generator_in_the_package_are_judged(segma: Segma, tmp_path: Path) -> None:
+    made = tmp_path / "report.json"
+    done = segma("eval", "samples", "--per-class", 1, "-o", made)
+    assert done.code == 0, done.err
+    parts = json.loads(made.read_text(encoding="utf-8"))["summary"]
+    assert parts["painted"]["class"]["mean"] > 0.6  # the judge sees what is there
+    assert parts["sampled"]["colour"]["mean"] > 0.3  # of shapes the generator knows little yet

@@ -12,7 +12,8 @@ from typing import Any, get_type_hints
 import numpy as np
 import pytest
 
-from segma.cli.everything import Grid, count_line
+from segma.cli.everything import count_line
+from segma.cli.everything_options import Grid
 from segma.formats import png, sa1b
 from segma.masks.mask import Mask
 from segma.results import Prediction

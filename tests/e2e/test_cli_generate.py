@@ -215,10 +215,14 @@ def test_wrong_requests_end_in_one_line(
     assert not list(tmp_path.iterdir())
 
 
-def test_the_usual_generator_is_not_there_yet(segma: Segma) -> None:
-    done = segma("generate", "image", "--class", "0")
-    assert done.code == 4
-    assert 'No model "generator"' in done.err
+def test_the_generator_in_the_package_makes_what_a_sentence_says(segma: Segma, tmp_path: Path) -> None:
+    target = tmp_path / "star.png"
+    assert segma("generate", "image", "--sentence", "a red star on sand", "-o", target).code == 0
+    with Image.open(target) as made:
+        assert generated(target) and made.size == (128, 128)
+    done = segma("generate", "image", "--sentence", "a red stra", "-o", tmp_path / "b.png")
+    assert done.code == 2 and "star" in done.err
+    assert not (tmp_path / "b.png").exists()
 
 
 def test_nothing_is_overwritten_unasked(segma: Segma, files: Files, tmp_path: Path) -> None:

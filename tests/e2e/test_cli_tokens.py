@@ -16,6 +16,7 @@ from stubs.tokenizer import SMALL, smooth_clip, toy_tokenizer
 import segma as library
 from segma.checkpoints.save import save
 from segma.errors import ModelError
+from segma.evaluation.metrics.psnr_ssim import psnr
 from segma.results import CodeGrid
 from segma.tasks import tokenize
 
@@ -54,6 +55,18 @@ def test_a_picture_there_and_back(segma: Segma, tokenizer: Path, folder: Path) -
     assert CodeGrid.load(codes) == grid and grid.model == "toytok" and len(grid.weights) == 64
     assert np.array_equal(shown(folder / "photo.decoded.png"), model.decode(grid))
     assert np.array_equal(model.decode(codes), model.decode(grid))
+
+
+def test_the_tokenizer_in_the_package_keeps_a_photo(segma: Segma, repository: Path, tmp_path: Path) -> None:
+    sample = repository / "src/segma/samples_data/coffee.jpg"
+    codes, again = tmp_path / "a.codes", tmp_path / "again.png"
+    assert segma("tokens", "encode", sample, "--size", 256, "-o", codes).code == 0
+    assert segma("tokens", "decode", codes, "-o", again).code == 0
+    with Image.open(again) as made, Image.open(sample) as photo:
+        small = photo.convert("RGB").resize(made.size, Image.Resampling.BOX)
+        assert max(made.size) == 256 and psnr(np.asarray(made), np.asarray(small)) > 22
+    # 12 bits for each 8 x 8 pixels, and little beside
+    assert codes.stat().st_size < 2000
 
 
 def test_a_clip_there_and_back(segma: Segma, tokenizer: Path, folder: Path) -> None:

@@ -193,6 +193,8 @@ def _from_checkpoint(checkpoint: Checkpoint, entry: Entry | None) -> LoadedModel
 
 def _promised(entry: Entry, found: Detection) -> Detection:
     config = config_module(find_system(entry.system)).VARIANTS[entry.variant]
+    # what does not count as size, such as where codes come from, the file knows better
+    config = found.config if found.config == config else config
     return replace(found, system=entry.system, variant=entry.variant, config=config)
 
 

@@ -32,6 +32,14 @@ Label = Annotated[
         "--class", metavar="N|NAME", help="What to make, by number or, where classes have them, by name."
     ),
 ]
+Sentence = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sentence",
+        metavar="TEXT",
+        help='What to make, in words that the generator knows: "a red star on wood".',
+    ),
+]
 Output = Annotated[
     str | None,
     typer.Option(
@@ -87,7 +95,7 @@ class Sampling:
     """How many, by what chance, and how likely."""
 
     count: Annotated[
-        int, typer.Option("--count", "-n", metavar="N", min=1, help="How many, of each class.")
+        int, typer.Option("--count", "-n", metavar="N", min=1, help="How many, of each class and sentence.")
     ] = 1
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", min=0, help="Of the first; the next have the next seeds.")
@@ -126,7 +134,7 @@ def _order(
     sampling: Sampling,
     compute: GenerateCompute,
     console: Console,
-    label: list[str] | None,
+    asked: tuple[list[str] | None, list[str] | None],
     output: str | None,
     overwrite: bool,
     no_mark: bool,
@@ -134,7 +142,8 @@ def _order(
     from segma.cli.generate_files import Order
 
     models = LazyModel(compute, console)
-    return Order(sampling, compute, models, label or [], output, overwrite, no_mark)
+    labels, sentences = (each or [] for each in asked)
+    return Order(sampling, compute, models, labels, sentences, output, overwrite, no_mark)
 
 
 @app.command("image")
@@ -144,14 +153,15 @@ def image(
     compute: GenerateCompute,
     console: Console,
     label: Label = None,
+    sentence: Sentence = None,
     output: Output = None,
     overwrite: Overwrite = False,
     no_mark: NoMark = False,
 ) -> int:
-    """Pictures of a class (-> image-207-seed0.png)."""
+    """Pictures of a class, or of a sentence (-> image-207-seed0.png)."""
     from segma.cli.generate_files import make_images
 
-    order = _order(sampling, compute, console, label, output, overwrite, no_mark)
+    order = _order(sampling, compute, console, (label, sentence), output, overwrite, no_mark)
     return make_images(order)
 
 
@@ -162,19 +172,20 @@ def video(
     compute: GenerateCompute,
     console: Console,
     label: Label = None,
+    sentence: Sentence = None,
     length: Length = None,
     fps: Annotated[float, typer.Option("--fps", metavar="X", help="Frames a second.")] = 24,
     output: Output = None,
     overwrite: Overwrite = False,
     no_mark: NoMark = False,
 ) -> int:
-    """Videos of a class (-> video-11-seed0.mp4).
+    """Videos of a class, or of a sentence (-> video-11-seed0.mp4).
 
     Of a language model they may be longer than what it makes at once: then its last frames are given back.
     """
     from segma.cli.generate_files import make_videos
 
-    order = _order(sampling, compute, console, label, output, overwrite, no_mark)
+    order = _order(sampling, compute, console, (label, sentence), output, overwrite, no_mark)
     return make_videos(order, length, fps)
 
 
@@ -191,6 +202,7 @@ def continue_(
     compute: GenerateCompute,
     console: Console,
     label: Label = None,
+    sentence: Sentence = None,
     length: Length = None,
     frames: Annotated[
         str | None,
@@ -210,5 +222,5 @@ def continue_(
     """
     from segma.cli.generate_files import Beginning, continue_source
 
-    order = _order(sampling, compute, console, label, output, overwrite, no_mark)
+    order = _order(sampling, compute, console, (label, sentence), output, overwrite, no_mark)
     return continue_source(order, Beginning(source, frames, fps, allow_network), length)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from segma.media.credentials import Signing
     from segma.media.footage import Footage
     from segma.tasks.maker import Config, Maker
+    from segma.tasks.sentences import Label
 
 _CODED, _NOISED = ("temperature", "top_k", "top_p"), ("steps", "sampler")
 _PICTURE = "picture"
@@ -35,12 +36,13 @@ _PICTURE = "picture"
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What was asked for. `labels` are as they were typed; none of a generator without classes."""
+    """What was asked for. `labels` are classes as they were typed; none of a generator without classes."""
 
     sampling: Sampling
     compute: GenerateCompute
     models: LazyModel
     labels: Sequence[str]
+    sentences: Sequence[str]
     output: str | None
     overwrite: bool
     no_mark: bool
@@ -61,18 +63,25 @@ class _Sample:
     """One file to make."""
 
     label: str | None
+    is_sentence: bool
     seed: int
     path: Path
     kind: str
 
+    @property
+    def said(self) -> str:
+        """What was asked for and the seed, for people."""
+        asked = f'"{self.label}"' if self.is_sentence else f"class {self.label}"
+        return f"seed {self.seed}" if self.label is None else f"{asked}, seed {self.seed}"
+
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What is sampled, how, and of which classes; `options` are the rest of the functions' arguments."""
+    """What is sampled, how, and of what; `options` are the rest of the functions' arguments."""
 
     maker: Maker
     config: Config
-    labels: list[int | None]
+    labels: list[Label]
     options: dict[str, Any]  # seed, batch, on_progress, cancel
 
 
@@ -106,7 +115,7 @@ def continue_source(order: Order, beginning: Beginning, length: int | None) -> i
     from segma.media.source import DEFAULT_FPS
     from segma.prompts.parse import frame_range
 
-    if len(order.labels) > 1:
+    if len(order.labels) + len(order.sentences) > 1:
         raise InputError("input.value", "A video goes on in one class at a time.", "Name one --class.")
     rate = None if beginning.fps is None else _checked_rate(beginning.fps)
     samples = _samples(order, "video", ".mp4", beginning.source)
@@ -164,10 +173,17 @@ def _run(order: Order, samples: Sequence[_Sample], make: _Make, fps: float | Non
 
 def _begun(order: Order, samples: Sequence[_Sample]) -> _Work:
     """The networks, and what they are asked. Raises ModelError, InputError."""
-    from segma.tasks.maker import label_of
+    from segma.tasks.sentences import class_label, word_ids
 
     maker = order.models.get().maker(order.compute.load_tokenizer())
-    labels = [label_of(maker.spec, sample.label) for sample in samples]
+    if order.sentences and not maker.spec.words:
+        raise InputError("input.value", "This generator knows no words.", "Ask for a --class.")
+    labels = [
+        word_ids(maker.spec, str(sample.label))
+        if sample.is_sentence
+        else class_label(maker.spec, sample.label)
+        for sample in samples
+    ]
     options: dict[str, Any] = {"seed": order.sampling.seed, "batch": order.sampling.batch}  # arguments
     return _Work(maker, _config(maker, order.sampling), labels, options)
 
@@ -196,9 +212,8 @@ def _write(order: Order, sample: _Sample, clip: ndarray, fps: float | None, sign
     from segma.media.provenance import Mark
     from segma.media.video_write import Timing, VideoWriter
 
-    label = "" if sample.label is None else f"class {sample.label}, "
     model = order.models.get()
-    mark = Mark(action="generated", model=model.name, description=f"{label}seed {sample.seed}")
+    mark = Mark(action="generated", model=model.name, description=sample.said)
     shown = None if order.no_mark else mark
     overwrite, size = order.overwrite, (clip.shape[1], clip.shape[2])
     if fps is None:
@@ -214,7 +229,7 @@ def _write(order: Order, sample: _Sample, clip: ndarray, fps: float | None, sign
     data = {
         "output": str(sample.path),
         "model": model.name,
-        "class": sample.label,
+        "sentence" if sample.is_sentence else "class": sample.label,
         "seed": sample.seed,
         "size": list(size),
         "frames": len(clip),
@@ -222,14 +237,16 @@ def _write(order: Order, sample: _Sample, clip: ndarray, fps: float | None, sign
         "marked": shown is not None,
     }
     console = order.models.console
-    console.result(f"{sample.path.name}  {sizes(size, len(clip))}  {label}seed {sample.seed}", data)
+    console.result(f"{sample.path.name}  {sizes(size, len(clip))}  {sample.said}", data)
     console.note(f"saved {sample.path}   ({order.models.describe()})")
 
 
 def _samples(order: Order, what: str, ending: str, source: str | None = None) -> list[_Sample]:
     """All files to make. Raises InputError, FormatError."""
     sampling = order.sampling
-    labels = [label for label in order.labels or [None] for _ in range(sampling.count)]
+    asked = [*((label, False) for label in order.labels), *((each, True) for each in order.sentences)]
+    each_asked = [pair for pair in asked or [(None, False)] for _ in range(sampling.count)]
+    labels = [label for label, _ in each_asked]
     seeds = range(sampling.seed, sampling.seed + len(labels))
     stems = [_stem(what, label, seed) for label, seed in zip(labels, seeds, strict=True)]
     folder = Path()
@@ -249,7 +266,8 @@ def _samples(order: Order, what: str, ending: str, source: str | None = None) ->
             make_folder(order.output)
         paths = [folder / f"{stem}{ending}" for stem in stems]
     kinds = [_kind(what, path) for path in paths]
-    return [_Sample(*each) for each in zip(labels, seeds, paths, kinds, strict=True)]
+    rows = zip(each_asked, seeds, paths, kinds, strict=True)
+    return [_Sample(*pair, seed, path, kind) for pair, seed, path, kind in rows]
 
 
 def _stem(what: str, label: str | None, seed: int) -> str:

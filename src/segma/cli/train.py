@@ -40,6 +40,7 @@ _DECIBELS: Mapping[str, str] = MappingProxyType(
         "clip_psnr_latent": "of latents",
     }
 )
+_NATS: Mapping[str, str] = MappingProxyType({"nats": "asked for", "nats_unasked": "not asked for"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -261,12 +262,15 @@ def _rows(scores: Mapping[str, Any] | str) -> list[str]:  # JSON: a table, or wo
     if isinstance(scores, str):
         return [f"  {scores}"]
     before, after = scores["before"], scores["after"]
-    cells = [["  dB" if any(name in after for name in _DECIBELS) else "  IoU", "before", "after"]]
-    for name, words in {**_PERCENTS, **_DECIBELS}.items():
+    units = {"dB": _DECIBELS, "nats a code": _NATS, "IoU": _PERCENTS}
+    unit = next(name for name, rows in units.items() if name == "IoU" or any(each in after for each in rows))
+    digits = 3 if unit == "nats a code" else 1
+    cells = [[f"  {unit}", "before", "after"]]
+    for name, words in {**_PERCENTS, **_DECIBELS, **_NATS}.items():
         if name not in after:
             continue
-        was = f"{before[name]:.1f}" if isinstance(before, Mapping) else _NOT_MEASURED
-        cells.append([f"  {words}", was, f"{after[name]:.1f}"])
+        was = f"{before[name]:.{digits}f}" if isinstance(before, Mapping) else _NOT_MEASURED
+        cells.append([f"  {words}", was, f"{after[name]:.{digits}f}"])
     return table(cells, right=frozenset({1, 2})).splitlines()
 
 

@@ -124,6 +124,18 @@ def resized(pixels: UInt8[ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[nda
     return cv2.resize(pixels, (size[1], size[0]), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
+def middle_of(pixels: UInt8[ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[ndarray, "height width 3"]:
+    """The middle of a picture that has the shape of `size` (height, width), made larger or smaller to it."""
+    factor = min(side / wanted for side, wanted in zip(pixels.shape[:2], size, strict=True))
+    rows, columns = (max(1, round(side * factor)) for side in size)
+    top, left = (pixels.shape[0] - rows) // 2, (pixels.shape[1] - columns) // 2
+    part = pixels[top : top + rows, left : left + columns]
+    if part.shape[:2] == size:
+        return np.ascontiguousarray(part)
+    how = cv2.INTER_AREA if rows >= size[0] else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(part, (size[1], size[0]), interpolation=how), np.uint8)
+
+
 def _picture(source: object, allow_network: bool) -> UInt8[ndarray, "height width 3"] | None:
     """The pixels, if it is a single picture."""
     if isinstance(source, ndarray | Tensor):

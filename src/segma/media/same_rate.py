@@ -1,4 +1,4 @@
-"""Pictures and clips as JPEG and H.264 make them in so many bytes: what other codes are compared with."""
+"""Pictures and clips as JPEG, WebP and H.264 make them in so many bytes, to compare other codes with."""
 
 from __future__ import annotations
 
@@ -29,13 +29,15 @@ Picture = UInt8[ndarray, "height width 3"]
 
 _BEST_JPEG, _WORST_JPEG = 95, 1
 _BEST_CRF, _WORST_CRF = 0, 51
+_BEST_WEBP, _WORST_WEBP = 100, 0
+_RIFF_BYTES = 20  # the container around a lossy WebP picture: RIFF, size, WEBP, VP8, size
 _UNIT = re.compile(b"\x00\x00\x01")
 _MESSAGE = 6  # the kind of unit in which the encoder writes its own name and options
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Rated:
-    """What came back of pictures, in how many bytes, and at which `setting` (JPEG's quality, H.264's crf).
+    """What came back of pictures, in how many bytes, and at which `setting` (a quality, or H.264's crf).
 
     `fits` is false where even the worst setting takes more bytes than were allowed; then that one is here.
     """
@@ -57,6 +59,27 @@ def jpeg_within(picture: Picture, num_bytes: int) -> Rated:
     data, size, quality = _searched(made, _WORST_JPEG, _BEST_JPEG, num_bytes)
     shown = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
     return Rated(frames=(shown,), num_bytes=size, setting=quality, fits=size <= num_bytes)
+
+
+def webp_nearest(picture: Picture, num_bytes: int) -> Rated:
+    """The lossy WebP nearest to so many bytes, above or below: quality 0 to 100, method 6.
+
+    The container's 20 bytes are not counted. `fits` is false only where quality 0 takes more.
+    """
+
+    def made(quality: int) -> tuple[bytes, int]:
+        stream = io.BytesIO()
+        Image.fromarray(picture).save(stream, "WEBP", quality=quality, method=6)
+        return stream.getvalue(), stream.tell() - _RIFF_BYTES
+
+    data, size, quality = _searched(made, _WORST_WEBP, _BEST_WEBP, num_bytes)
+    fits = size <= num_bytes
+    if fits and quality < _BEST_WEBP:
+        above, larger = made(quality + 1)
+        if larger - num_bytes < num_bytes - size:
+            data, size, quality = above, larger, quality + 1
+    shown = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    return Rated(frames=(shown,), num_bytes=size, setting=quality, fits=fits)
 
 
 def h264_within(frames: Sequence[Picture], num_bytes: int, *, fps: float | int) -> Rated:

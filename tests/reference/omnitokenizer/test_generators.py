@@ -47,7 +47,7 @@ def check_guidance(model: Gpt, ids: torch.Tensor, stored: Golden) -> None:
     start = torch.zeros_like(ids[:, :1])
     begun = torch.cat([torch.cat([ids[:, :1], start], 1), torch.cat([start, start], 1)])
     shown = torch.tensor([[True, True]] * 2 + [[True, False]] * 2)
-    cache = Cache(model.config, 4, 12, model.head.weight)
+    cache = model.new_cache(4, 12)
     found = model.extend(begun, 0, cache, shown)
     wanted, other = found[:2, 1], found[2:, 0]
     np.testing.assert_allclose(other[:, ::37].numpy(), stored["uncond_step0_strided"], atol=5e-4, rtol=1e-4)
@@ -57,7 +57,7 @@ def check_guidance(model: Gpt, ids: torch.Tensor, stored: Golden) -> None:
         found = model.extend(torch.cat([chosen[-1]] * 2)[:, None], place, cache)[:, 0]
         wanted, other = found.chunk(2)
     assert torch.equal(torch.stack(chosen, 1), torch.from_numpy(stored["greedy_guided_ids"]))
-    again = Cache(model.config, 4, 4, model.head.weight)
+    again = model.new_cache(4, 4)
     model.extend(begun, 0, again, shown)
     wanted, other = model.extend(torch.cat([ids[:, 2:3]] * 2), 2, again)[:, 0].chunk(2)
     guided = (1 + STRENGTH) * wanted - STRENGTH * other

@@ -15,6 +15,7 @@ from segma.checkpoints.load import inspect, load
 from segma.checkpoints.save import save
 from segma.errors import InputError, MisfitError, ModelError
 from segma.models.catalog import MODELS, EmbeddedFile, Entry
+from segma.models.omnitokenizer.gpt_config import GptConfig
 from segma.models.sam.config import SamConfig
 from segma.models.sam.model import Sam
 from segma.models.sam2.config import VARIANTS
@@ -27,20 +28,24 @@ def toy_file(toy_model: Sam, toy_config: SamConfig, tmp_path: Path) -> Path:
     return save(toy_model, toy_config, tmp_path / "toy.safetensors", origin="a test", licence="CC0-1.0")
 
 
-def test_the_default_is_in_the_package_with_its_record() -> None:
-    loaded = load("default")
-    assert loaded.config == VARIANTS["sam2.1_conv_small"] and loaded.variant == "sam2.1_conv_small"
-    assert loaded.files == (embedded_folder() / "default.safetensors",)
-    record = read_record(embedded_folder() / "default.json")
+@pytest.mark.parametrize(("name", "most_mebibytes"), [("default", 14), ("tokenizer", 8), ("generator", 6)])
+def test_what_is_in_the_package_is_small_and_has_its_record(name: str, most_mebibytes: int) -> None:
+    loaded, path = load(name), embedded_folder() / f"{name}.safetensors"
+    assert loaded.files == (path,) and path.stat().st_size <= most_mebibytes * 2**20
+    record, row = read_record(embedded_folder() / f"{name}.json"), MODELS[name]
     assert loaded.weights_hash == record.sha256
-    assert loaded.licence == MODELS["default"].licence
+    assert (loaded.variant, loaded.licence) == (row.variant, row.licence) == (record.variant, row.licence)
+    assert sum(each.numel() for each in loaded.module.parameters()) == row.parameters
     assert all(bool(value.isfinite().all()) for value in loaded.module.state_dict().values())
 
 
-def test_the_default_is_small() -> None:
-    assert (embedded_folder() / "default.safetensors").stat().st_size <= 14 * 2**20
-    module = load("default").module
-    assert sum(each.numel() for each in module.parameters()) == MODELS["default"].parameters
+def test_the_default_has_the_sizes_of_its_row() -> None:
+    assert load("default").config == VARIANTS["sam2.1_conv_small"]
+
+
+def test_the_generator_knows_whose_codes_it_makes() -> None:
+    config = load("generator").config
+    assert isinstance(config, GptConfig) and config.tokenizer == load("tokenizer").weights_hash
 
 
 def test_a_loaded_network_is_for_use_and_not_for_training() -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from stubs.tokenizer import smooth_clip
 
-from segma.media.same_rate import h264_within, jpeg_within
+from segma.media.same_rate import h264_within, jpeg_within, webp_nearest
 
 
 def error(found: np.ndarray, truth: np.ndarray) -> float:
@@ -32,6 +32,24 @@ def test_jpeg_takes_the_highest_quality_that_fits() -> None:
     assert found.frames[0].shape == picture.shape
     assert error(found.frames[0], picture) < error(jpeg_within(picture, 900).frames[0], picture)
     assert jpeg_within(picture, 10**9).setting == 95
+
+
+def test_webp_is_as_near_as_its_qualities_are() -> None:
+    picture = smooth_clip(1, 96, 128)[0]
+
+    def size(quality: int) -> int:
+        stream = io.BytesIO()
+        Image.fromarray(picture).save(stream, "WEBP", quality=quality, method=6)
+        return stream.tell() - 20  # the container
+
+    sizes = [size(quality) for quality in range(101)]
+    for wanted in (sizes[30], sizes[60] + 3, sizes[80] - 2):
+        found = webp_nearest(picture, wanted)
+        assert found.fits and found.num_bytes == sizes[found.setting]
+        assert abs(found.num_bytes - wanted) == min(abs(each - wanted) for each in sizes)
+    least = webp_nearest(picture, 20)
+    assert (least.fits, least.setting, least.num_bytes) == (False, 0, sizes[0])
+    assert webp_nearest(picture, 10**9).setting == 100 and found.frames[0].shape == picture.shape
 
 
 def test_where_nothing_fits_the_worst_is_given_and_said() -> None:
