@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from segma.worlds.portraits import draw_portrait
 from segma.worlds.render import render
+from segma.worlds.reserved import JUDGE_STREAM, STREAM_SIZE
 from segma.worlds.scene import CLASSES
 
 _SIDE, _SIZE, _AT_ONCE = 40, 128, 8
@@ -28,8 +29,7 @@ _MARGIN = 0.1
 # A piece of what stands out counts from this share of the largest on.
 _LEAST_PART = 0.1
 _BOX_BLUR = 1.5
-# Seeds that neither training nor the protocol draws from.
-_FIRST_SEED = 5 << 40
+_FIRST_SEED = JUDGE_STREAM * STREAM_SIZE
 _CHANNELS = (2, 24, 48, 96)
 _LR, _BATCH = 2e-3, 64
 

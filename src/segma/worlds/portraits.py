@@ -16,7 +16,7 @@ import numpy as np
 from segma.worlds.motion import Random
 from segma.worlds.objects import Coat, Dress, Order, draw_coat, draw_object
 from segma.worlds.plans import LETTERS
-from segma.worlds.reserved import EXAM_STREAM, is_reserved_pair
+from segma.worlds.reserved import EXAM_STREAM, is_reserved_pair, stream_of
 from segma.worlds.scene import (
     CLASSES,
     COLOURS,
@@ -83,7 +83,7 @@ def draw_portrait(seed: int, class_name: str | None = None) -> Portrait:
         rng = np.random.default_rng((seed, 0x9047, attempt))
         found = _draw(seed, class_name or str(rng.choice(CLASSES)), rng)
         looks = found.thing.attributes
-        if seed >> 40 == EXAM_STREAM or not is_reserved_pair(found.class_name, looks.colour):
+        if stream_of(seed) == EXAM_STREAM or not is_reserved_pair(found.class_name, looks.colour):
             return found
     raise AssertionError("counting never ends")
 

@@ -16,11 +16,8 @@ import torch
 from segma.errors import InputError
 from segma.worlds.families import FAMILIES, draw_scene
 from segma.worlds.render import Rendered, render
-from segma.worlds.reserved import EXAM_STREAM
+from segma.worlds.reserved import EXAM_STREAM, STREAM_SIZE
 from segma.worlds.scene import Scene
-
-_STRIDE = 1 << 40
-"""Seeds between two streams: more scenes than anyone draws from one."""
 
 
 def scenes(
@@ -49,7 +46,7 @@ def _endless(families: tuple[str, ...], seed: int, num_frames: int | None, start
     number = start
     while True:
         choice = int(np.random.default_rng((seed, number, 11)).integers(len(families)))
-        yield draw_scene(families[choice], seed * _STRIDE + number, num_frames=num_frames)
+        yield draw_scene(families[choice], seed * STREAM_SIZE + number, num_frames=num_frames)
         number += 1
 
 

@@ -30,6 +30,7 @@ from segma.tasks.sentences import label_of
 from segma.worlds.facts import colour_shares
 from segma.worlds.portraits import Portrait, draw_portrait
 from segma.worlds.render import render
+from segma.worlds.reserved import ASKED_STREAM, STREAM_SIZE
 from segma.worlds.scene import CLASSES
 
 COLUMNS = (
@@ -38,8 +39,7 @@ COLUMNS = (
     Column(measure="colour", heading="colour", interval=True),
 )
 SOURCES = ("painted", "painted and tokenised", "sampled")
-# Seeds that nothing learns from.
-_FIRST_SEED = 6 << 40
+_FIRST_SEED = ASKED_STREAM * STREAM_SIZE
 # A colour is seen where so much of a thing has it; things have parts in other colours.
 _LEAST_SHARE = 0.2
 _CANDIDATES, _LEAST_LEFT = 3, 0.25
