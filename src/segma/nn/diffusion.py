@@ -5,6 +5,7 @@ Ho et al. 2020 (DDPM), Nichol and Dhariwal 2021 (learned variances, fewer steps)
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from segma.errors import InputError
 
+_LOG_TWO_PI = math.log(2 * math.pi)
 _FIRST_BETA, _LAST_BETA, _TRAINED_STEPS = 1e-4, 0.02, 1000
 
 
@@ -92,6 +94,38 @@ class Schedule:
         mean = (beta * before.sqrt() * clean + (1 - before) * (1 - beta).sqrt() * x) / (1 - kept)
         share = (variance + 1) / 2
         return Believed(mean, share * beta.log() + (1 - share) * least, clean)
+
+    def bound(
+        self,
+        x: Float[Tensor, "batch ..."],
+        clean: Float[Tensor, "batch ..."],
+        step: Int[Tensor, " batch"],
+        noise: Float[Tensor, "batch ..."],
+        variance: Float[Tensor, "batch ..."],
+    ) -> Float[Tensor, " batch"]:
+        """How far the step back that a network believes in is from the true one, in bits a number.
+
+        The divergence of two Gaussians (Nichol and Dhariwal 2021, section 2.1); of the last step back, after
+        which there is no chance, how unlikely the clean latent is.
+        """
+        believed = self.believed(x, step, noise, variance)
+        true = self.believed(x, step, self._noise_in(x, clean, step), torch.full_like(variance, -1.0))
+        apart = (true.mean - believed.mean).square() * (-believed.log_variance).exp()
+        ratio = true.log_variance - believed.log_variance
+        divergence = (ratio.exp() - ratio - 1 + apart) / 2
+        unlikely = (believed.log_variance + _LOG_TWO_PI + (clean - believed.mean).square()
+                    * (-believed.log_variance).exp()) / 2  # fmt: skip
+        is_last = (step == 0).view(-1, *[1] * (x.ndim - 1))
+        return torch.where(is_last, unlikely, divergence).flatten(1).mean(1) / math.log(2)
+
+    def _noise_in(
+        self,
+        x: Float[Tensor, "batch ..."],
+        clean: Float[Tensor, "batch ..."],
+        step: Int[Tensor, " batch"],
+    ) -> Float[Tensor, "batch ..."]:
+        kept = _along(self.kept, step, x)
+        return (x - kept.sqrt() * clean) / (1 - kept).sqrt()
 
     def leap(
         self,

@@ -181,8 +181,7 @@ def sampled(
             codes = torch.cat([first, codes], 1).view(-1, groups, spec.side, spec.side)
             return codes.cpu().numpy().astype(np.int32)
         assert isinstance(config, DiffusionConfig)
-        classes = [label if isinstance(label, int) else 0 for label in labels]
-        latents = sample_latents(maker.generator, classes, chances, config, device=device, on_step=on_step)
+        latents = sample_latents(maker.generator, labels, chances, config, device=device, on_step=on_step)
         return latents.float().cpu().numpy()
 
 

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from segma.errors import InputError, ModelError
 from segma.models.interfaces import CodeGenerator, GeneratorSpec
-from segma.tasks.sentences import Label
+from segma.tasks.sentences import Label, sentences
 
 # Ids that are read together before the first is drawn: their logits fit into little memory.
 _READ_AT_ONCE = 256
@@ -107,14 +107,6 @@ def prompt_for(
     has_first = parity or spec.order == "start_class"
     shown = (has_first, not has_first, *[True] * codes.shape[1])
     return Prompt(torch.cat([*both, codes], 1), without, shown)
-
-
-def sentences(spec: GeneratorSpec, words: Sequence[tuple[int, ...]]) -> Int[Tensor, "batch sentence"]:
-    """The ids of words, and zeros in the places after them."""
-    found = torch.zeros(len(words), spec.sentence, dtype=torch.long)
-    for row, each in zip(found, words, strict=True):
-        row[: len(each)] = torch.tensor(each, dtype=torch.long)
-    return found
 
 
 def first_code(spec: GeneratorSpec) -> int:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from segma.errors import InputError
-from segma.models.interfaces import LatentGenerator
+from segma.models.interfaces import GeneratorSpec, LatentGenerator
 from segma.nn.diffusion import Schedule
+from segma.tasks.sentences import Label, sentences
 
 TRAINED_STEPS = 1000
 SAMPLERS = ("ddpm", "ddim")
@@ -53,7 +54,7 @@ DIFFUSION_PRESETS: Mapping[str, DiffusionConfig] = MappingProxyType(
 
 def sample_latents(
     network: LatentGenerator,
-    labels: Sequence[int],
+    labels: Sequence[Label],
     generators: Sequence[torch.Generator],
     config: DiffusionConfig,
     *,
@@ -69,7 +70,7 @@ def sample_latents(
     shape = (spec.groups, *side) if spec.has_time else side
     axis = 2 if spec.has_time else 1
     schedule = Schedule.linear(TRAINED_STEPS).fewer(config.steps)
-    y = torch.tensor(list(labels), device=device)
+    y = _asked(spec, labels).to(device)
     x = _noise(shape, generators, device)
     for number in reversed(range(config.steps)):
         step = torch.full((len(x),), number, device=device)
@@ -90,6 +91,13 @@ def sample_latents(
             on_step()
     x = x / spec.latent_scale
     return (x if spec.has_time else x[:, None]).movedim(2, -1)
+
+
+def _asked(spec: GeneratorSpec, labels: Sequence[Label]) -> Int[Tensor, " batch *sentence"]:
+    """Classes, or the ids of words."""
+    if spec.words:
+        return sentences(spec, [label if isinstance(label, tuple) else () for label in labels])
+    return torch.tensor([label if isinstance(label, int) else 0 for label in labels])
 
 
 def _noise(

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from segma.errors import InputError
 from segma.models.interfaces import GeneratorSpec
@@ -39,6 +44,14 @@ def word_ids(spec: GeneratorSpec, sentence: str) -> tuple[int, ...]:
         text = f"{len(found)} words, expected {spec.sentence} at most."
         raise InputError("input.value", text, "Say it in fewer words.")
     return tuple(found)
+
+
+def sentences(spec: GeneratorSpec, words: Sequence[tuple[int, ...]]) -> Int[Tensor, "batch sentence"]:
+    """The ids of words, and zeros in the places after them."""
+    found = torch.zeros(len(words), spec.sentence, dtype=torch.long)
+    for row, each in zip(found, words, strict=True):
+        row[: len(each)] = torch.tensor(each, dtype=torch.long)
+    return found
 
 
 def class_words(spec: GeneratorSpec, number: int) -> tuple[int, ...]:

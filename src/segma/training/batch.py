@@ -90,11 +90,16 @@ class PixelBatch:
 
     def scaled(self) -> Float[Tensor, "clips 3 frames size size"]:
         """The pixels as a tokenizer takes them, -0.5 to 0.5."""
-        return self.pixels.float().transpose(1, 2) / 255 - 0.5
+        return scaled(self.pixels)
 
     def to(self, device: torch.device) -> PixelBatch:
         """The batch on a device."""
         return _moved(self, device)
+
+
+def scaled(pixels: UInt8[Tensor, "clips frames 3 h w"]) -> Float[Tensor, "clips 3 frames h w"]:
+    """Pixels as a tokenizer takes them, -0.5 to 0.5."""
+    return pixels.float().transpose(1, 2) / 255 - 0.5
 
 
 _Batch = TypeVar("_Batch", ImageBatch, ClipBatch, PixelBatch)

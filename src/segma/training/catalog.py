@@ -79,6 +79,21 @@ RECIPES: Mapping[str, Entry] = MappingProxyType(
             function="omnitokenizer_gpt_small",
             help="a small one that makes worlds by a sentence, from nothing and without data",
         ),
+        "omnitokenizer_dit": Entry(
+            module="segma.training.recipes.generators",
+            function="omnitokenizer_dit",
+            help="diffusion on latents of pictures by class, in the paper's size",
+        ),
+        "omnitokenizer_latte": Entry(
+            module="segma.training.recipes.generators",
+            function="omnitokenizer_latte",
+            help="the same of clips by class",
+        ),
+        "omnitokenizer_dit_small": Entry(
+            module="segma.training.recipes.generators",
+            function="omnitokenizer_dit_small",
+            help="a small one that makes worlds by a sentence, from nothing and without data",
+        ),
         FINETUNE: Entry(
             module="segma.training.recipes.finetune",
             function="finetune",

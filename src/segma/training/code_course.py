@@ -51,6 +51,10 @@ class CodeCourse:
 
     labelled: bool = False
 
+    def makes_its_own(self, config: TrainConfig) -> bool:
+        """Never."""
+        return False
+
     def build(self, config: TrainConfig) -> Network:
         """A tokenizer from nothing, from weights, or of Gaussians from one of codes."""
         torch.manual_seed(config.seed)  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped

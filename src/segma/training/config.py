@@ -151,16 +151,17 @@ class CodesConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LanguageConfig:
-    """How a language model over codes learns (section 8 of the specification); without, other runs go on."""
+class GeneratorConfig:
+    """How generators learn: language models over codes (section 8), diffusion on latents (section 9)."""
 
     tokenizer: str = "tokenizer"
-    """A name of `models.catalog`, or a weights file: whose codes are learned."""
+    """A name of `models.catalog`, or a weights file: whose codes or latents are learned."""
     made: int = 0
     """Portraits of `worlds.portraits` that are made and encoded before the first step; 0: the run learns from
     `data`, which is encoded as it comes."""
     codes: str = ""
-    """A file that keeps the codes of those for other runs and for going on; made where it is not there."""
+    """A file that keeps the codes or latents of those for other runs and for going on; made where it is not
+    there."""
     phrasings: int = 4
     """Sentences for each of them, of which each time one is drawn."""
     blank: float = 0.1
@@ -169,8 +170,17 @@ class LanguageConfig:
     """Side of pictures and clips."""
     frames: int = 1
     """Frames of a clip; 1 and whole groups of the tokenizer. 1: pictures."""
+    stride: int = 1
+    """Frames of the video from one frame of a clip to the next."""
     classes: bool = True
     """Whether data are asked for by their class, the name of the folder that they lie in."""
+    latent_scale: float = 0.0
+    """Of diffusion: what latents are multiplied by, to be about as large as noise; 0: as the variant says."""
+    variance: float = 1.0
+    """Of diffusion: weight of the variational bound, from which the variance of the noise is learned."""
+    snr_limit: float = 0.0
+    """Of diffusion: steps whose ratio of signal to noise is above this weigh less, by as much (Hang et al.
+    2023, arXiv 2303.09556); 0: all steps weigh the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -244,5 +254,5 @@ class TrainConfig:
     """Share of the pictures that is kept for measuring, of data that do not say which to keep."""
     losses: LossConfig = field(default_factory=LossConfig)
     codes: CodesConfig = field(default_factory=CodesConfig)
-    language: LanguageConfig = field(default_factory=LanguageConfig)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)

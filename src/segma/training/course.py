@@ -53,6 +53,10 @@ class Course(Protocol):
     labelled: bool
     """Whether only pictures and clips with masks are of use."""
 
+    def makes_its_own(self, config: TrainConfig) -> bool:
+        """Whether the run makes what it learns from and is measured on, and takes no data."""
+        ...
+
     def build(self, config: TrainConfig) -> Network:
         """The network on the CPU, in float32, its frozen parts without gradients. Raises ModelError."""
         ...
@@ -94,6 +98,7 @@ _COURSES: Mapping[str, str] = MappingProxyType(
         "sam2": "segma.training.mask_course",
         "omnitokenizer": "segma.training.code_course",
         "omnitokenizer_gpt": "segma.training.language_course",
+        "omnitokenizer_dit": "segma.training.diffusion_course",
     }
 )
 

@@ -15,8 +15,8 @@ from segma.errors import InputError, SegmaError
 from segma.media.footage import middle_of
 from segma.media.image import read_picture
 from segma.samples import ImageSample, VideoSample
-from segma.training.code_batch import LabelledBatch
 from segma.training.config import TrainConfig
+from segma.training.generator_batch import LabelledBatch
 from segma.training.pixel_loader import num_frames, read_frames
 
 _LABELLED = 0x1ABE
@@ -75,20 +75,20 @@ class LabelledBatches(Dataset[LabelledBatch]):
 
     def pixels_of(self, item: Item, random: np.random.Generator) -> ndarray:
         """The frames of an item, uint8 (frames, size, size, 3)."""
-        language = self.config.language
+        made = self.config.generator
         if isinstance(item, ImageSample):
             assert item.picture is not None, "only those with pixels are drawn"
             found = [read_picture(item.picture)]
         else:
-            found = read_frames(item, lambda total: _consecutive(total, language.frames, random))
-        frames = np.stack([middle_of(each, (language.size, language.size)) for each in found])
+            found = read_frames(item, lambda total: _in_a_row(total, made.frames, made.stride, random))
+        frames = np.stack([middle_of(each, (made.size, made.size)) for each in found])
         return frames[:, :, ::-1] if random.random() < 0.5 else frames
 
 
-def _consecutive(total: int, count: int, random: np.random.Generator) -> list[int]:
-    """So many frames in a row; a clip that is shorter stops at its last one."""
-    start = int(random.integers(max(1, total - count + 1)))
-    return [min(start + number, total - 1) for number in range(count)]
+def _in_a_row(total: int, count: int, stride: int, random: np.random.Generator) -> list[int]:
+    """So many frames, each so many after the one before; a clip that is shorter stops at its last one."""
+    start = int(random.integers(max(1, total - (count - 1) * stride)))
+    return [min(start + number * stride, total - 1) for number in range(count)]
 
 
 def items_of(pictures: Sequence[ImageSample], clips: Sequence[VideoSample], frames: int) -> tuple[Item, ...]:

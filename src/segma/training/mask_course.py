@@ -29,6 +29,10 @@ class MaskCourse:
 
     labelled: bool = True
 
+    def makes_its_own(self, config: TrainConfig) -> bool:
+        """Never."""
+        return False
+
     def build(self, config: TrainConfig) -> Network:
         """That of `training.network`."""
         return build(config)

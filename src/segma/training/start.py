@@ -70,9 +70,9 @@ def start(
     runtime = Runtime() if runtime is None else runtime
     team = team or Team.alone(runtime.torch_device)
     runtime = replace(runtime, device=str(team.device))
-    _check(config, runtime, check)
-    config = replace(config, optim=replace(config.optim, accumulate=config.optim.accumulate * team.size))
     course = course_of(config)
+    _check(config, course, runtime, check)
+    config = replace(config, optim=replace(config.optim, accumulate=config.optim.accumulate * team.size))
     parts, network = _parts(config, course), course.build(config)
     config = course.settled(config, network)
     elsewhere = _elsewhere(check, config, course)
@@ -132,17 +132,13 @@ def _finish(
     return Outcome(folder=folder, weights=weights, report=report)
 
 
-def _makes_its_own(config: TrainConfig) -> bool:
-    """Whether a run learns from what it makes, and from no data."""
-    return config.system == "omnitokenizer_gpt" and config.language.made > 0
-
-
-def _check(config: TrainConfig, runtime: Runtime, check: Sequence[Path]) -> None:
+def _check(config: TrainConfig, course: Course, runtime: Runtime, check: Sequence[Path]) -> None:
     """Raises InputError for settings that make no sense, ModelError for a precision without training."""
-    if (config.data or check) and _makes_its_own(config):
+    makes_its_own = course.makes_its_own(config)
+    if (config.data or check) and makes_its_own:
         hint = "Leave --data and --check out."
         raise InputError("input.value", f"{config.name} makes what it learns from and is measured on.", hint)
-    if not config.data and not _makes_its_own(config):
+    if not config.data and not makes_its_own:
         raise InputError("input.value", f"{config.name} needs data.", "Name a folder with --data FOLDER.")
     least = {"batch": config.batch, "steps": config.steps, "optim.accumulate": config.optim.accumulate}
     for name, value in least.items():

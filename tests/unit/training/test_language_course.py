@@ -23,19 +23,20 @@ from segma.models.omnitokenizer.gpt import Gpt
 from segma.runtime import Runtime
 from segma.tasks.generate import generate
 from segma.tasks.maker import Maker
-from segma.tasks.sample_codes import SamplingConfig, sample_codes, sentences
-from segma.tasks.sentences import word_ids
-from segma.training import made_codes
+from segma.tasks.sample_codes import SamplingConfig, sample_codes
+from segma.tasks.sentences import sentences, word_ids
+from segma.training import made_portraits
 from segma.training.catalog import RECIPES, recipe
-from segma.training.config import LanguageConfig, OptimConfig, TrainConfig
+from segma.training.config import GeneratorConfig, OptimConfig, TrainConfig
 from segma.training.data import Samples
 from segma.training.distributed import Team
 from segma.training.labelled_loader import class_names
 from segma.training.language_course import course
 from segma.training.start import start
-from segma.training.steps.language import nats
+from segma.training.steps.language import cross_entropy
 
 CPU = Runtime(device="cpu", precision="fp32")
+CHANCE = torch.Generator()
 NOTHING = Samples((), (), ReadReport())
 TINY = replace(
     gpt_config.VARIANTS["omnitokenizer_gpt_small"], dim=24, layers=1, heads=2, side=4, block=10 + 16
@@ -47,7 +48,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tiny variant, and portraits four at once."""
     rows = {**gpt_config.VARIANTS, "tiny": TINY}
     monkeypatch.setattr("segma.training.language_course.VARIANTS", rows)
-    monkeypatch.setattr(made_codes, "_AT_ONCE", 8)
+    monkeypatch.setattr(made_portraits, "_AT_ONCE", 8)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def run(tokenizer: Path, tmp_path: Path) -> TrainConfig:
         steps=6,
         workers=0,
         validate_objects=16,
-        language=LanguageConfig(
+        generator=GeneratorConfig(
             tokenizer=str(tokenizer), made=8, size=32, phrasings=2, codes=str(tmp_path / "codes.npz")
         ),
         optim=OptimConfig(lr=1e-2, warmup=1, ema=0.5),
@@ -87,7 +88,7 @@ def test_what_stands_before_the_codes_in_training_is_what_stands_there_in_sampli
         for blank in (False, True):
             seen = _drawn_from(network, label, codes, blank)
             wanted = F.cross_entropy(seen[..., sizes.first_code :].flatten(0, 1), codes.flatten())
-            found = nats(network, codes, asked, torch.tensor([blank]))
+            found = cross_entropy(network, codes, asked, torch.tensor([blank]), CHANCE).loss
             torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
 
@@ -123,7 +124,8 @@ def test_frame_prediction_learns_the_codes_after_a_zero() -> None:
     network = toy_gpt(PLAIN)
     codes = torch.randint(50, (2, 48), generator=torch.Generator().manual_seed(0))
     logits = network(torch.cat([torch.zeros(2, 1, dtype=torch.long), codes[:, :-1]], 1))
-    found = nats(network, codes, torch.zeros(2, dtype=torch.long), torch.zeros(2, dtype=torch.bool))
+    nothing = torch.zeros(2, dtype=torch.long)
+    found = cross_entropy(network, codes, nothing, nothing.bool(), CHANCE).loss
     torch.testing.assert_close(found, F.cross_entropy(logits.flatten(0, 1), codes.flatten()))
 
 
@@ -131,9 +133,9 @@ def test_portraits_are_kept_in_a_file_and_each_is_learned_from_equally_often(run
     ours = course()
     ours.build(run)
     first = list(ours.batches(NOTHING, run, Team.alone())(0))
-    path = Path(run.language.codes)
+    path = Path(run.generator.codes)
     with np.load(path) as file:
-        codes, classes = file["codes"], file["classes"]
+        codes, classes = file["values"], file["classes"]
     assert len(codes) == len(classes) > 8  # those that may be mirrored are there twice
     before = path.stat().st_mtime_ns
     again = list(ours.batches(NOTHING, run, Team.alone())(2))
@@ -143,7 +145,7 @@ def test_portraits_are_kept_in_a_file_and_each_is_learned_from_equally_often(run
     turn = {tuple(row.tolist()) for row in rows[: len(codes)]}
     assert turn == {tuple(row) for row in codes.tolist()}
     other = replace(run, seed=1)
-    with pytest.raises(InputError, match=r"made otherwise \(different: seed"):
+    with pytest.raises(InputError, match=r"made otherwise \(different: stream"):
         ours.batches(NOTHING, other, Team.alone())
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(InputError, match="no codes of portraits"):
@@ -162,11 +164,13 @@ def test_a_run_makes_a_generator_that_makes_what_a_sentence_asks_for(
     found, book = load(outcome.weights, CPU), load(tokenizer, CPU)
     assert found.config.tokenizer == book.weights_hash
     maker = Maker(generator=found.module, tokenizer=book.module, runtime=CPU)  # type: ignore[arg-type]
-    (picture,) = generate(maker, "a red star on wood")
-    (other,) = generate(maker, "car")
-    assert picture.shape == (32, 32, 3) and not np.array_equal(picture, other)
-    (again,) = generate(maker, "the red star, on wood")
-    assert np.array_equal(picture, again)
+    strongly = SamplingConfig(guidance=20.0)
+    first, other, again = (
+        np.stack(generate(maker, said, config=strongly, count=4))
+        for said in ("a red star on wood", "car", "the red star, on wood")
+    )
+    assert first.shape == (4, 32, 32, 3) and not np.array_equal(first, other)
+    assert np.array_equal(first, again)
 
 
 def test_pictures_by_class_are_learned_from_folders(
@@ -183,7 +187,7 @@ def test_pictures_by_class_are_learned_from_folders(
     sizes = replace(PICTURES, parity=True, num_classes=3)
     monkeypatch.setattr("segma.training.language_course.VARIANTS", {"toy": sizes})
     config = replace(
-        run, variant="toy", data=(str(tmp_path / "data"),), steps=20, language=replace(run.language, made=0)
+        run, variant="toy", data=(str(tmp_path / "data"),), steps=20, generator=replace(run.generator, made=0)
     )
     outcome = start(config, tmp_path / "run", CPU)
     found = load(outcome.weights)
@@ -197,10 +201,10 @@ def test_pictures_by_class_are_learned_from_folders(
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"size": 64}, "language.size is 64, expected 32"),
-        ({"frames": 5}, "language.frames is 5, expected 1"),
-        ({"made": 0}, "language.made is 0"),
-        ({"blank": 1.5}, "language.blank is 1.5"),
+        ({"size": 64}, "generator.size is 64, expected 32"),
+        ({"frames": 5}, "generator.frames is 5, expected 1"),
+        ({"made": 0}, "generator.made is 0"),
+        ({"blank": 1.5}, "generator.blank is 1.5"),
         ({"phrasings": 0}, "a sentence or more"),
     ],
 )
@@ -208,7 +212,7 @@ def test_settings_that_do_not_fit_are_told(run: TrainConfig, changes: dict[str, 
     ours = course()
     network = ours.build(run)
     with pytest.raises(InputError, match=told):
-        ours.settled(replace(run, language=replace(run.language, **changes)), network)
+        ours.settled(replace(run, generator=replace(run.generator, **changes)), network)
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if "_gpt_" in name])
@@ -216,8 +220,8 @@ def test_recipes_name_sizes_that_there_are(name: str) -> None:
     config = recipe(name)
     sizes = gpt_config.VARIANTS[config.variant]
     assert config.name == name and config.system == "omnitokenizer_gpt"
-    assert config.language.size == 8 * sizes.side
-    groups = 1 + (config.language.frames - 1) // 4
+    assert config.generator.size == 8 * sizes.side
+    groups = 1 + (config.generator.frames - 1) // 4
     assert groups * sizes.side**2 in (sizes.codes_at_most, sizes.codes_at_most - 1)
 
 

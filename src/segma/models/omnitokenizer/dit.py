@@ -1,4 +1,7 @@
-"""Diffusion transformers over latents: DiT on images, Latte on clips (specification, section 9)."""
+"""Diffusion transformers over latents: DiT on images, Latte on clips (specification, section 9).
+
+One thing that official weights do not have is a field of the config: words instead of a class.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,21 @@ class ClassEmbedding(nn.Module):
     def forward(self, labels: Int[Tensor, " batch"]) -> Float[Tensor, "batch dim"]:
         """The vectors."""
         return self.embedding_table(labels)
+
+
+class SentenceEmbedding(nn.Module):
+    """Words as a vector: the sum over the words, each with the one before it, then a layer; 0 is no word."""
+
+    def __init__(self, num_words: int, dim: int) -> None:
+        super().__init__()
+        self.words = nn.Embedding(num_words + 1, dim)
+        self.before = nn.Embedding(num_words + 1, dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, words: Int[Tensor, "batch sentence"]) -> Float[Tensor, "batch dim"]:
+        """The vectors."""
+        pairs = self.words(words) + self.before(F.pad(words[:, :-1], (1, 0)))
+        return self.proj((F.gelu(pairs, approximate="tanh") * (words > 0)[..., None]).sum(1))
 
 
 class PatchProjection(nn.Module):
@@ -126,7 +144,8 @@ class FinalLayer(nn.Module):
 class Dit(nn.Module):
     """Noise (and its variance) of latents at a step, for a class; with `groups`, of clips: then it is Latte.
 
-    Clips are (batch, groups, channels, rows, columns); odd blocks attend over time.
+    With words, their ids (zeros after the last) are asked for in the place of a class. Clips are (batch,
+    groups, channels, rows, columns); odd blocks attend over time.
     """
 
     low_precision = ("blocks",)
@@ -137,7 +156,11 @@ class Dit(nn.Module):
         dim = config.dim
         self.x_embedder = PatchProjection(config.channels, dim, config.patch)
         self.t_embedder = TimeEmbedding(dim)
-        self.y_embedder = ClassEmbedding(config.num_classes, dim)
+        self.y_embedder = (
+            SentenceEmbedding(len(config.words), dim)
+            if config.words
+            else ClassEmbedding(config.num_classes, dim)
+        )
         side = config.side // config.patch
         self.pos_embed = nn.Parameter(grid_positions(dim, side)[None], requires_grad=False)
         if config.groups:
@@ -156,6 +179,9 @@ class Dit(nn.Module):
             channels=config.channels,
             num_classes=config.num_classes,
             class_names=config.class_names,
+            words=config.words,
+            sentence=config.sentence,
+            tokenizer=config.tokenizer,
             has_time=config.groups > 0,
             latent_scale=config.latent_scale,
             guided_channels=config.guided_channels or config.channels,
@@ -165,7 +191,7 @@ class Dit(nn.Module):
         self,
         x: Float[Tensor, "batch *groups channels h w"],
         t: Int[Tensor, " batch"],
-        y: Int[Tensor, " batch"],
+        y: Int[Tensor, " batch *sentence"],
     ) -> Float[Tensor, "batch *groups twice h w"]:
         """The noise in the first half of the channels, what its variance is in the second."""
         condition = self.t_embedder(t) + self.y_embedder(y)
@@ -194,7 +220,7 @@ class Dit(nn.Module):
         self,
         x: Float[Tensor, "batch *groups channels h w"],
         t: Int[Tensor, " batch"],
-        y: Int[Tensor, " batch"],
+        y: Int[Tensor, " batch *sentence"],
         strength: float,
         *,
         channels: int,
@@ -203,12 +229,16 @@ class Dit(nn.Module):
 
         parity: official samplers guide 3 of 8 channels (DiT) and 4 of 8 (Latte).
         """
-        none = torch.full_like(y, self.config.num_classes)
+        none = self.nothing_like(y)
         found = self(torch.cat([x, x]), torch.cat([t, t]), torch.cat([y, none]))
         axis = x.ndim - 3
         wanted, other = found.chunk(2)
         pushed = other.narrow(axis, 0, channels).lerp(wanted.narrow(axis, 0, channels), strength)
         return torch.cat([pushed, wanted.narrow(axis, channels, wanted.shape[axis] - channels)], axis)
+
+    def nothing_like(self, y: Int[Tensor, " batch *sentence"]) -> Int[Tensor, " batch *sentence"]:
+        """What asks for nothing, for as many rows."""
+        return torch.full_like(y, 0 if self.config.words else self.config.num_classes)
 
     def _unpatched(self, x: Float[Tensor, "batch n numbers"]) -> Float[Tensor, "batch twice h w"]:
         side, patch = self.config.side // self.config.patch, self.config.patch

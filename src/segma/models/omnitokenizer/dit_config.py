@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from segma.models import sizes
+from segma.models.omnitokenizer.gpt_words import CLASSES, SENTENCE, WORDS
 
 NAME = "diffusion transformer"
 
@@ -31,13 +32,19 @@ class DitConfig:
     heads: int = 16
     """Attention heads; no tensor shows them."""
     num_classes: int = 1000
-    """Classes; one more row is for none."""
+    """Classes; one more row is for none. With words they are asked for by their names."""
     class_names: tuple[str, ...] = ()
     """What the classes are called, where it is known."""
     latent_scale: float = 0.18215
     """What latents of the tokenizer are multiplied by before noise is added."""
     guided_channels: int = 0
     """Channels of the noise that guidance changes; 0: all. Officially 3 (DiT) and 4 (Latte) of 8."""
+    words: tuple[str, ...] = ()
+    """The words of sentences, of a network that is asked by them (ours)."""
+    sentence: int = 0
+    """Places for words."""
+    tokenizer: str = field(default="", compare=False)
+    """The hash of the weights of the tokenizer whose latents were learned; "" where it is not known."""
 
     def __post_init__(self) -> None:
         """Check sizes."""
@@ -48,6 +55,12 @@ class DitConfig:
                 sizes.check_size(NAME, name, getattr(self, name))
         if self.guided_channels > self.channels:
             sizes.refuse(NAME, f"guidance of {self.guided_channels} of {self.channels} channels")
+        if bool(self.words) != bool(self.sentence):
+            sizes.refuse(NAME, f"{len(self.words)} words, {self.sentence} places for them")
+        if self.sentence:
+            sizes.check_size(NAME, "sentence", self.sentence)
+        if self.words and not self.class_names:
+            sizes.refuse(NAME, f"{self.num_classes} classes that words ask for have no names")
         if self.class_names and len(self.class_names) != self.num_classes:
             sizes.refuse(NAME, f"{len(self.class_names)} names of {self.num_classes} classes")
         if not 0 < self.latent_scale < float("inf"):
@@ -62,9 +75,14 @@ VARIANTS: Mapping[str, DitConfig] = MappingProxyType(
     {
         "omnitokenizer_dit_xl": DitConfig(guided_channels=3),
         "omnitokenizer_latte_xl": DitConfig(groups=5, num_classes=101, guided_channels=4),
+        "omnitokenizer_dit_small": DitConfig(
+            side=16, dim=160, layers=6, heads=5, num_classes=len(CLASSES), class_names=CLASSES,
+            latent_scale=0.55, words=WORDS, sentence=SENTENCE,
+        ),
     }
-)
-"""DiT-XL/2 on images, Latte-XL/2 on clips (specification, section 9)."""
+)  # fmt: skip
+"""DiT-XL/2 on images, Latte-XL/2 on clips (specification, section 9); and a small one of ours that makes
+worlds by a sentence."""
 
 
 def to_json_dict(config: DitConfig) -> dict[str, Any]:  # JSON

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from segma.models import sizes
-from segma.models.omnitokenizer.gpt_words import CLASSES, WORDS
+from segma.models.omnitokenizer.gpt_words import CLASSES, SENTENCE, WORDS
 
 NAME = "OmniTokenizer language model"
 BARE, WORDED = "codes", "words"
@@ -104,10 +104,9 @@ class GptConfig:
 
 _OFFICIAL = GptConfig(order="class_start", num_classes=1000)
 
-_SENTENCE = 10
 _SMALL = GptConfig(
-    vocabulary=1 + len(WORDS) + 4096, block=_SENTENCE + 256, dim=192, layers=4, heads=6, order=WORDED,
-    num_classes=len(CLASSES), class_names=CLASSES, side=16, parity=False, words=WORDS, sentence=_SENTENCE,
+    vocabulary=1 + len(WORDS) + 4096, block=SENTENCE + 256, dim=192, layers=4, heads=6, order=WORDED,
+    num_classes=len(CLASSES), class_names=CLASSES, side=16, parity=False, words=WORDS, sentence=SENTENCE,
     tied=True, axes=True, neighbours=True,
 )  # fmt: skip
 

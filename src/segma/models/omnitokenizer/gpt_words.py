@@ -24,3 +24,6 @@ CLASSES = (
     "balloon", "umbrella", "bottle", "glasses", "clock", "kite",
 )  # fmt: skip
 """What may be asked for by its name, in the order of worlds."""
+
+SENTENCE = 10
+"""Places for the words of a sentence."""

@@ -1,64 +1,32 @@
-"""A step of a language model: the cross entropy of each code after those before (section 8)."""
+"""What a language model learns by: the cross entropy of each code after those before (section 8)."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
-from segma.models.interfaces import VisualTokenizer
 from segma.models.omnitokenizer.gpt import Gpt
 from segma.models.omnitokenizer.gpt_config import BARE, WORDED, GptConfig
-from segma.training.code_batch import LabelledBatch, SentenceBatch
-from segma.training.made_codes import encoded
 from segma.training.steps.result import StepResult
 
 
-class Speaker(nn.Module):
-    """A language model in training; the tokenizer, of which nothing is learned, is not saved with the run."""
-
-    def __init__(self, network: Gpt, tokenizer: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self.unsaved = (tokenizer,)  # in a tuple, so that it is none of the module's own
-
-    def codes_of(self, batch: SentenceBatch | LabelledBatch) -> Int[Tensor, "rows codes"]:
-        """The codes of a batch, on its device."""
-        if isinstance(batch, SentenceBatch):
-            return batch.codes
-        (tokenizer,) = self.unsaved
-        tokenizer.to(batch.pixels.device)
-        assert isinstance(tokenizer, VisualTokenizer)
-        with torch.autocast(batch.pixels.device.type, enabled=False):  # the codes that everybody gets
-            codes = encoded(tokenizer, batch.pixels)
-        return codes.clone()  # not of inference mode: gradients go through
-
-
-def language_step(
-    speaker: Speaker, batch: SentenceBatch | LabelledBatch, blank: float, generator: torch.Generator
-) -> StepResult:
-    """The mean loss of a batch, in nats a code; a share of `blank` rows is not asked for anything."""
-    codes = speaker.codes_of(batch)
-    asked = batch.words if isinstance(batch, SentenceBatch) else batch.labels
-    is_blank = (torch.rand(len(codes), generator=generator) < blank).to(codes.device)
-    loss = nats(speaker.network, codes, asked, is_blank)
-    return StepResult(loss, {"nats": float(loss.detach())})
-
-
-def nats(
-    network: Gpt,
-    codes: Int[Tensor, "rows codes"],
+def cross_entropy(
+    network: nn.Module,
+    values: Int[Tensor, "rows codes"],
     asked: Int[Tensor, "rows ..."],
     is_blank: Bool[Tensor, " rows"],
-) -> Float[Tensor, ""]:
-    """The mean cross entropy of codes after the words or classes of their rows, but for the blank ones.
+    chance: torch.Generator,
+) -> StepResult:
+    """The mean cross entropy, in nats a code, of codes after the words or classes of their rows.
 
     What is no code is never drawn from weights of ours, and has no share here.
     """
+    assert isinstance(network, Gpt)
     config = network.config
     ids, shown = _begun(config, asked, is_blank)
-    ids = torch.cat([ids, codes[:, :-1] + config.first_code], 1)
+    ids = torch.cat([ids, values[:, :-1] + config.first_code], 1)
     if shown is not None:
         shown = F.pad(shown, (0, ids.shape[1] - shown.shape[1]), value=True)
     last = config.before - 1
@@ -68,7 +36,8 @@ def nats(
         first = torch.where(is_blank[:, None], logits[:, 0], logits[:, 1])
         logits = torch.cat([first[:, None], logits[:, 2:]], 1)
     logits = logits[..., config.first_code :].float()
-    return F.cross_entropy(logits.flatten(0, 1), codes.flatten())
+    loss = F.cross_entropy(logits.flatten(0, 1), values.flatten())
+    return StepResult(loss, {"nats": float(loss.detach())})
 
 
 def _begun(config: GptConfig, asked: Tensor, is_blank: Tensor) -> tuple[Tensor, Tensor | None]:

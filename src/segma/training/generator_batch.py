@@ -1,30 +1,38 @@
-"""What a step of a language model is given: codes with sentences, or pixels with classes."""
+"""What a step of a generator is given: codes or latents with sentences, or pixels with classes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int, Shaped, UInt8
 from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SentenceBatch:
-    """Codes that were made before, and the words of what they show (ids, zeros after the last)."""
+    """Codes or latents that were made before, and the words of what they show (ids, zeros after the last).
 
-    codes: Int[Tensor, "rows codes"]
+    Codes are (rows, codes), latents (rows, channels, h, w).
+    """
+
+    values: Shaped[Tensor, "rows ..."]
     words: Int[Tensor, "rows sentence"]
     unreadable: int = 0
 
     @property
     def pixels(self) -> Tensor:
         """What stands here for pictures, by which rows are counted."""
-        return self.codes
+        return self.values
+
+    @property
+    def asked(self) -> Int[Tensor, "rows sentence"]:
+        """What the rows are asked for."""
+        return self.words
 
     def to(self, device: torch.device) -> SentenceBatch:
         """The batch on a device."""
-        return replace(self, codes=self.codes.to(device), words=self.words.to(device))
+        return replace(self, values=self.values.to(device), words=self.words.to(device))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,10 +43,14 @@ class LabelledBatch:
     labels: Int[Tensor, " rows"]
     unreadable: int = 0
 
-    def scaled(self) -> Float[Tensor, "rows 3 frames size size"]:
-        """The pixels as a tokenizer takes them, -0.5 to 0.5."""
-        return self.pixels.float().transpose(1, 2) / 255 - 0.5
+    @property
+    def asked(self) -> Int[Tensor, " rows"]:
+        """What the rows are asked for."""
+        return self.labels
 
     def to(self, device: torch.device) -> LabelledBatch:
         """The batch on a device."""
         return replace(self, pixels=self.pixels.to(device), labels=self.labels.to(device))
+
+
+GeneratorBatch = SentenceBatch | LabelledBatch

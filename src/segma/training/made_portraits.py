@@ -1,7 +1,8 @@
-"""Codes of made portraits with sentences: made once, and learned from many times.
+"""Codes or latents of made portraits with sentences: made once, and learned from many times.
 
 A picture takes far longer to paint and to encode than a step takes for it. So they are made before the first
-step, each as it is and mirrored (but for letters), and what is kept is small: 0.5 kB each.
+step, each as it is and mirrored (but for letters), and what is kept is small: 0.5 kB each of codes, 4 kB of
+latents.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8, UInt16
+from jaxtyping import Shaped, UInt8, UInt16
 from numpy import ndarray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -25,43 +26,45 @@ from torch.utils.data import Dataset
 from segma.errors import InputError
 from segma.media.files import explained_errors
 from segma.models.interfaces import GeneratorSpec, VisualTokenizer
-from segma.tasks.sample_codes import sentences
-from segma.tasks.sentences import word_ids
-from segma.training.code_batch import SentenceBatch
+from segma.tasks.sentences import sentences, word_ids
 from segma.training.config import TrainConfig
+from segma.training.generator_batch import SentenceBatch
 from segma.training.loader import made_ahead
+from segma.training.steps.generating import encoded
 from segma.worlds.portraits import Portrait, draw_portrait, draw_sentence
 from segma.worlds.render import render
+from segma.worlds.reserved import KEPT_STREAM, STREAM_SIZE, trained_stream
 from segma.worlds.scene import CLASSES
 
 _AT_ONCE = 32
-# Streams of seeds, see `worlds.stream`: a run's own begins after these.
-_STREAM, _KEPT, _TRAINED = 1 << 40, 1, 2
-# Seeds of runs from here on pass by the streams of the judge of samples and of their protocol.
-_PASSING, _PASSED = 3, 16
 _WORDS, _ORDER = 0x5A1D, 0x0DE2
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class MadeCodes:
-    """Codes of portraits, the words of some sentences of each (zeros after the last), and the classes."""
+class MadePortraits:
+    """Codes or latents of portraits, words of some sentences of each (zeros after the last), and classes.
 
-    codes: UInt16[ndarray, "portraits codes"]
+    Codes are uint16 (portraits, codes), latents float16 (portraits, channels, h, w).
+    """
+
+    values: Shaped[ndarray, "portraits ..."]
     words: UInt16[ndarray, "portraits phrasings sentence"]
     classes: UInt8[ndarray, " portraits"]
 
     def __len__(self) -> int:
-        return len(self.codes)
+        return len(self.values)
 
     def batch(self, number: int, rows: int, seed: int) -> SentenceBatch:
         """Batch number i of a run: all portraits in a new order in each round, each in one phrasing."""
         places = range(number * rows, (number + 1) * rows)
         chosen = [int(_order(len(self), seed, place // len(self))[place % len(self)]) for place in places]
         draws = np.random.default_rng((seed, number, _WORDS)).integers(self.words.shape[1], size=rows)
+        values = self.values[chosen]
+        values = values.astype(np.int64) if values.dtype == np.uint16 else values
         return SentenceBatch(
-            codes=torch.from_numpy(self.codes[chosen].astype(np.int64)),  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
+            values=torch.from_numpy(values),  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
             words=torch.from_numpy(self.words[chosen, draws].astype(np.int64)),  # pyright: ignore[reportUnknownMemberType]  torch again
         )
 
@@ -103,40 +106,47 @@ def _phrasings(portrait: Portrait, count: int) -> tuple[str, ...]:
     return tuple(draw_sentence(portrait, rng) for _ in range(count))
 
 
-def trained_codes(
-    config: TrainConfig, spec: GeneratorSpec, tokenizer: VisualTokenizer, weights: str
-) -> MadeCodes:
-    """The `language.made` portraits of a run's seed, read from `language.codes` where that is there.
+def trained_portraits(
+    config: TrainConfig,
+    spec: GeneratorSpec,
+    tokenizer: VisualTokenizer,
+    weights: str,
+    *,
+    may_write: bool = True,
+) -> MadePortraits:
+    """The `generator.made` portraits of a run's seed, read from `generator.codes` where that is there.
 
-    `weights` is the tokenizer's hash. Raises InputError for a file that was made otherwise, StoreError.
+    `weights` is the tokenizer's hash. Raises InputError for a file that was made otherwise and for the exam's
+    seed, StoreError.
     """
-    language = config.language
+    settings, stream = config.generator, trained_stream(config.seed)
     told = {
-        "tokenizer": weights, "seed": config.seed, "made": language.made, "size": language.size,
-        "phrasings": language.phrasings, "sentence": spec.sentence,
+        "tokenizer": weights, "stream": stream, "made": settings.made, "size": settings.size,
+        "phrasings": settings.phrasings, "sentence": spec.sentence, "latents": not spec.num_codes,
         "words": hashlib.sha256(" ".join(spec.words).encode()).hexdigest(),
     }  # fmt: skip
-    path = Path(language.codes) if language.codes else None
+    path = Path(settings.codes) if settings.codes else None
     if path is not None and path.exists():
         return _read(path, told)
-    first = (_TRAINED + config.seed + _PASSED * (config.seed >= _PASSING)) * _STREAM
-    made = _made(first, language.made, config, spec, tokenizer)
-    if path is not None:
+    made = _made(stream * STREAM_SIZE, settings.made, config, spec, tokenizer)
+    if path is not None and may_write:
         _write(path, made, told)
     return made
 
 
-def kept_codes(config: TrainConfig, spec: GeneratorSpec, tokenizer: VisualTokenizer, count: int) -> MadeCodes:
+def kept_portraits(
+    config: TrainConfig, spec: GeneratorSpec, tokenizer: VisualTokenizer, count: int
+) -> MadePortraits:
     """So many portraits that no run learns from, the same for all."""
-    return _made(_KEPT * _STREAM, count, config, spec, tokenizer)
+    return _made(KEPT_STREAM * STREAM_SIZE, count, config, spec, tokenizer)
 
 
 def _made(
     first: int, count: int, config: TrainConfig, spec: GeneratorSpec, tokenizer: VisualTokenizer
-) -> MadeCodes:
-    language = config.language
-    painted = _Portraits(first, language.size, language.phrasings)
-    codes: list[ndarray] = []
+) -> MadePortraits:
+    painted = _Portraits(first, config.generator.size, config.generator.phrasings)
+    latents = not spec.num_codes
+    values: list[ndarray] = []
     words: list[ndarray] = []
     classes: list[int] = []
     source: Iterator[_Painted] = made_ahead(painted, range(-(-count // _AT_ONCE)), config.workers)
@@ -149,35 +159,31 @@ def _made(
         names = part.classes[:room]
         plain = [place for place, name in enumerate(names) if name != "letter"]
         pixels = torch.cat([part.pixels[:room], part.pixels[plain].flip(-1)])
-        codes.append(encoded(tokenizer, pixels[:, None]).cpu().numpy().astype(np.uint16))
+        found = encoded(tokenizer, pixels[:, None], latents=latents).cpu().numpy()
+        values.append(found.astype(np.float16 if latents else np.uint16))
         words += [ids, ids[plain]]
         classes += [CLASSES.index(names[place]) for place in (*range(len(names)), *plain)]
         if number % 32 == 31:
             _log.info("%d of %d portraits made", (number + 1) * _AT_ONCE, count)
-    return MadeCodes(np.concatenate(codes), np.concatenate(words), np.array(classes, np.uint8))
+    return MadePortraits(np.concatenate(values), np.concatenate(words), np.array(classes, np.uint8))
 
 
-@torch.inference_mode()
-def encoded(tokenizer: VisualTokenizer, pixels: UInt8[Tensor, "rows frames 3 size size"]) -> Tensor:
-    """The codes of pictures or clips, (rows, codes), on their device."""
-    scaled = pixels.float().transpose(1, 2) / 255 - 0.5
-    return tokenizer.encode_codes(scaled).flatten(1)
-
-
-def _write(path: Path, made: MadeCodes, told: dict[str, Any]) -> None:  # JSON
+def _write(path: Path, made: MadePortraits, told: dict[str, Any]) -> None:  # JSON
     draft = path.with_name(path.name + ".part")
     with explained_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("wb") as stream:
-            np.savez(stream, told=json.dumps(told), codes=made.codes, words=made.words, classes=made.classes)
+            np.savez(
+                stream, told=json.dumps(told), values=made.values, words=made.words, classes=made.classes
+            )
         draft.replace(path)
 
 
-def _read(path: Path, told: dict[str, Any]) -> MadeCodes:  # JSON
+def _read(path: Path, told: dict[str, Any]) -> MadePortraits:  # JSON
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             was: dict[str, Any] = json.loads(str(file["told"]))  # JSON
-            made = MadeCodes(file["codes"], file["words"], file["classes"])
+            made = MadePortraits(file["values"], file["words"], file["classes"])
     except Exception as error:  # a broken or foreign file may raise anything
         raise InputError(
             "input.unreadable",
@@ -187,7 +193,7 @@ def _read(path: Path, told: dict[str, Any]) -> MadeCodes:  # JSON
     if different := [name for name, value in told.items() if was.get(name) != value]:
         raise InputError(
             "input.value",
-            f"{path.name}: its codes were made otherwise (different: {', '.join(different)}).",
-            "Name another file with --set language.codes=FILE, or delete it.",
+            f"{path.name}: what it holds was made otherwise (different: {', '.join(different)}).",
+            "Name another file with --set generator.codes=FILE, or delete it.",
         )
     return made

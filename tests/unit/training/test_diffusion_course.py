@@ -1,0 +1,218 @@
+"""Training of diffusion transformers: what the loss is, what guidance leaves out, whole runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from stubs.clips import write_clip
+from stubs.generators import DIT, LATENTS, LATTE, toy_dit
+from stubs.tokenizer import toy_tokenizer
+
+from segma.checkpoints.load import load
+from segma.checkpoints.save import save
+from segma.errors import InputError, ModelError
+from segma.models.omnitokenizer import dit_config
+from segma.nn.diffusion import Schedule
+from segma.runtime import Runtime
+from segma.tasks.generate import generate
+from segma.tasks.maker import Maker
+from segma.tasks.sample_latents import DiffusionConfig
+from segma.training import made_portraits
+from segma.training.catalog import RECIPES, recipe
+from segma.training.config import GeneratorConfig, OptimConfig, TrainConfig
+from segma.training.diffusion_course import course
+from segma.training.start import start
+from segma.training.steps.diffusion import denoising
+
+CPU = Runtime(device="cpu", precision="fp32")
+TINY = replace(dit_config.VARIANTS["omnitokenizer_dit_small"], channels=6, side=4, dim=24, layers=2, heads=2)
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tiny variant, and portraits four at once."""
+    rows = {**dit_config.VARIANTS, "tiny": TINY, "toy": DIT, "toy_clips": LATTE}
+    monkeypatch.setattr("segma.training.diffusion_course.VARIANTS", rows)
+    monkeypatch.setattr(made_portraits, "_AT_ONCE", 8)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One of latents of six channels, with random weights."""
+    path = tmp_path_factory.mktemp("tokenizer") / "latents.safetensors"
+    return save(toy_tokenizer(LATENTS), LATENTS, path, origin="a test", licence="CC0-1.0")
+
+
+@pytest.fixture
+def run(tokenizer: Path) -> TrainConfig:
+    """Thirty steps on eight portraits of 32 pixels."""
+    return TrainConfig(
+        name="tiny_noise",
+        system="omnitokenizer_dit",
+        variant="tiny",
+        batch=8,
+        steps=30,
+        workers=0,
+        validate_objects=16,
+        generator=GeneratorConfig(tokenizer=str(tokenizer), made=8, size=32, phrasings=2),
+        optim=OptimConfig(lr=1e-2, warmup=1, ema=0.5),
+    )
+
+
+def test_the_bound_is_nothing_for_who_knows_the_noise_and_the_variance() -> None:
+    schedule = Schedule.linear()
+    chance = torch.Generator().manual_seed(0)
+    clean, noise = torch.randn(2, 5, 3, 4, 4, generator=chance)
+    t = torch.tensor([1, 30, 400, 700, 999])
+    x = schedule.noised(clean, t, noise)
+    least = torch.full_like(x, -1.0)
+    torch.testing.assert_close(schedule.bound(x, clean, t, noise, least), torch.zeros(5), atol=1e-4, rtol=0)
+    assert bool((schedule.bound(x, clean, t, noise + 0.1, least) > 0).all())
+    # a variance of the most instead of the least, by hand: beta against beta (1 - kept before) / (1 - kept)
+    most = schedule.bound(x, clean, t, noise, torch.ones_like(x)).double()
+    kept, betas = schedule.kept, schedule.betas
+    ratio = (1 - kept[t - 1]) / (1 - kept[t])
+    wanted = (ratio - ratio.log() - 1) / 2 / np.log(2)
+    torch.testing.assert_close(most, wanted, atol=1e-5, rtol=1e-3)
+    assert betas[0] < betas[-1]
+
+
+def test_the_last_step_back_is_measured_by_how_unlikely_the_clean_latent_is() -> None:
+    schedule = Schedule.linear()
+    clean, t = torch.zeros(1, 1, 2, 2), torch.tensor([0])
+    found = schedule.bound(schedule.noised(clean, t, clean), clean, t, clean, torch.ones(1, 1, 2, 2))
+    wanted = 0.5 * np.log(2 * np.pi * float(schedule.betas[0])) / np.log(2)
+    assert float(found) == pytest.approx(wanted, abs=1e-3)
+
+
+def test_steps_with_little_noise_weigh_less_where_that_is_asked_for() -> None:
+    network = toy_dit(DIT)
+    values = torch.randn(64, 6, 4, 4, generator=torch.Generator().manual_seed(1))
+    asked, blank = torch.zeros(64, dtype=torch.long), torch.zeros(64, dtype=torch.bool)
+    losses = {}
+    for limit in (0.0, 5.0):
+        loss = denoising(GeneratorConfig(variance=0.0, snr_limit=limit))
+        losses[limit] = loss(network, values, asked, blank, torch.Generator().manual_seed(0))
+    assert losses[0.0].numbers == losses[5.0].numbers
+    assert float(losses[0.0].loss) == pytest.approx(losses[0.0].numbers["error"], rel=1e-5)
+    assert losses[5.0].loss < losses[0.0].loss
+
+
+def test_blank_rows_are_asked_for_nothing() -> None:
+    network, loss = toy_dit(DIT), denoising(GeneratorConfig())
+    values, blank = torch.randn(4, 6, 4, 4), torch.ones(4, dtype=torch.bool)
+    one, other = (
+        loss(network, values, torch.full((4,), label), blank, torch.Generator().manual_seed(0)).loss
+        for label in (0, 2)
+    )
+    assert torch.equal(one, other)
+    asked = loss(network, values, torch.full((4,), 2), ~blank, torch.Generator().manual_seed(0)).loss
+    assert not torch.equal(one, asked)
+
+
+def test_a_run_makes_a_generator_that_makes_what_a_sentence_asks_for(
+    run: TrainConfig, tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segma.training.loop._LOG_SECONDS", 0.0)
+    outcome = start(run, tmp_path / "run", CPU)
+    lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    errors = [row["error"] for row in map(json.loads, lines) if "error" in row]
+    assert len(errors) == 30 and np.mean(errors[-5:]) < np.mean(errors[:5])
+    assert {"error", "error_unasked"} == outcome.report["held_out"]["after"].keys()
+    found, book = load(outcome.weights, CPU), load(tokenizer, CPU)
+    assert found.config.tokenizer == book.weights_hash and found.config.words
+    maker = Maker(generator=found.module, tokenizer=book.module, runtime=CPU)  # type: ignore[arg-type]
+    quickly = DiffusionConfig(steps=5, sampler="ddim", guidance=5.0)
+    picture, other, again = (
+        generate(maker, said, config=quickly)[0] for said in ("a red star on wood", "car", "red star on wood")
+    )
+    assert picture.shape == (32, 32, 3) and not np.array_equal(picture, other)
+    assert np.array_equal(picture, again)
+    more = start(replace(run, start=str(outcome.weights), steps=2), tmp_path / "more", CPU)
+    assert more.report["held_out"]["before"] == outcome.report["held_out"]["after"]
+
+
+def test_the_order_of_words_matters(run: TrainConfig) -> None:
+    torch.manual_seed(0)
+    network = toy_dit(TINY)
+    torch.nn.init.normal_(network.final_layer.linear.weight)
+    x, t = torch.randn(1, 6, 4, 4).expand(3, -1, -1, -1), torch.full((3,), 500)
+    words = torch.zeros(3, 10, dtype=torch.long)
+    words[:, :4] = torch.tensor([[1, 2, 3, 4], [4, 2, 3, 1], [1, 2, 3, 4]])
+    first, other, same = network(x, t, words)
+    assert not torch.allclose(first, other) and torch.allclose(first, same)
+
+
+def test_clips_by_class_are_learned_from_folders(run: TrainConfig, tokenizer: Path, tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        path = tmp_path / "data" / "train" / name / "0.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_clip(path)
+    made = replace(run.generator, made=0, frames=9, stride=2)
+    config = replace(run, variant="toy_clips", data=(str(tmp_path / "data"),), steps=3, generator=made)
+    outcome = start(config, tmp_path / "run", CPU)
+    found = load(outcome.weights)
+    assert found.config.class_names == ("cat", "dog") and found.config.guided_channels == 0
+    assert found.config.groups == 3
+    maker = Maker(generator=found.module, tokenizer=load(tokenizer).module, runtime=CPU)  # type: ignore[arg-type]
+    (clip,) = generate(maker, "dog", config=DiffusionConfig(steps=2, sampler="ddim"))
+    assert clip.shape == (9, 32, 32, 3)
+
+
+def test_pictures_for_a_network_of_clips_are_refused(run: TrainConfig, tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        path = tmp_path / "data" / name / "0.png"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(path)
+    config = replace(
+        run, variant="toy_clips", data=(str(tmp_path / "data"),), generator=replace(run.generator, made=0)
+    )
+    with pytest.raises(InputError, match="learns from clips"):
+        course().build(config)
+    with pytest.raises(InputError, match="asked for classes"):
+        course().build(replace(config, generator=replace(config.generator, classes=False)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"size": 64}, "generator.size is 64, expected 32"),
+        ({"frames": 5}, "generator.frames is 5, expected 1"),
+        ({"stride": 0}, "generator.stride is too low"),
+        ({"snr_limit": -1.0}, "generator.snr_limit is too low"),
+        ({"made": 0}, "generator.made is 0"),
+    ],
+)
+def test_settings_that_do_not_fit_are_told(run: TrainConfig, changes: dict[str, Any], told: str) -> None:
+    ours = course()
+    network = ours.build(run)
+    with pytest.raises(InputError, match=told):
+        ours.settled(replace(run, generator=replace(run.generator, **changes)), network)
+
+
+def test_a_tokenizer_of_other_latents_is_refused(run: TrainConfig, tmp_path: Path) -> None:
+    codes = save(
+        toy_tokenizer(),
+        toy_tokenizer().config,
+        tmp_path / "codes.safetensors",
+        origin="a test",
+        licence="CC0-1.0",
+    )
+    made = replace(run.generator, tokenizer=str(codes))
+    with pytest.raises(ModelError, match="knows no latents"):
+        course().build(replace(run, generator=made))
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if "_dit" in name or "latte" in name])
+def test_recipes_name_sizes_that_there_are(name: str) -> None:
+    found = recipe(name)
+    sizes = dit_config.VARIANTS[found.variant]
+    assert found.generator.size // 8 == sizes.side
+    assert found.generator.frames == 1 + 4 * (max(1, sizes.groups) - 1)
