@@ -122,7 +122,7 @@ class Sampling:
     ] = None
     steps: Annotated[
         int | None,
-        typer.Option("--steps", metavar="N", help="Of diffusion: 250 without; 50 of the sampler ddim."),
+        typer.Option("--steps", metavar="N", help="Of diffusion: 250 of ddpm, 50 of ddim without."),
     ] = None
     sampler: Annotated[
         str | None,

@@ -199,8 +199,11 @@ def _config(maker: Maker, sampling: Sampling) -> Config:
             what = "of diffusion, and this generator draws codes"
             what = what if maker.is_coded else "of codes, and this generator takes noise away"
             raise InputError("input.value", f"--{name.replace('_', '-')} is {what}.", "Leave it out.")
-    if not maker.is_coded and sampling.sampler == DIFFUSION_PRESETS["fast"].sampler:
-        config = DIFFUSION_PRESETS["fast"]
+    if not maker.is_coded and sampling.sampler not in (None, config.sampler):
+        steps = {
+            DIFFUSION_PRESETS[name].sampler: DIFFUSION_PRESETS[name].steps for name in ("official", "fast")
+        }
+        config = replace(config, steps=steps.get(sampling.sampler, config.steps))
     given = {name: getattr(sampling, name) for name in (*own, "guidance")}
     return replace(config, **{name: value for name, value in given.items() if value is not None})
 

@@ -19,7 +19,7 @@ from segma.results import CodeGrid
 from segma.runtime import Runtime, memory_errors
 from segma.tasks import tokenize
 from segma.tasks.sample_codes import PRESETS, SamplingConfig, sample_codes
-from segma.tasks.sample_latents import DiffusionConfig, sample_latents
+from segma.tasks.sample_latents import DIFFUSION_PRESETS, DiffusionConfig, sample_latents
 from segma.tasks.sentences import Label
 
 Config = SamplingConfig | DiffusionConfig
@@ -143,9 +143,9 @@ def check_pair(spec: GeneratorSpec, codes: CodeSpec) -> None:
 
 
 def usual_config(spec: GeneratorSpec, variant: str | None = None) -> Config:
-    """How to sample where nobody says: as the official script of a variant, if it is one."""
+    """How to sample where nobody says: as goes with a variant, else as the official scripts do."""
     if not spec.num_codes:
-        return DiffusionConfig()
+        return DIFFUSION_PRESETS.get(variant or "", DIFFUSION_PRESETS["official"])
     usual = SamplingConfig(guidance=1.0) if spec.num_classes else SamplingConfig()
     return PRESETS.get(variant or "", usual)
 

@@ -176,6 +176,8 @@ def test_usual_ways_to_sample() -> None:
     assert usual_config(gpt) == SamplingConfig(guidance=1.0)
     assert usual_config(plain) == SamplingConfig()
     assert usual_config(dit) == DiffusionConfig(steps=250)
+    ours = usual_config(dit, "omnitokenizer_dit_small")
+    assert isinstance(ours, DiffusionConfig) and ours.sampler == "ddim"
 
 
 @pytest.mark.parametrize(
