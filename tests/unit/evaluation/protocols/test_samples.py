@@ -46,12 +46,13 @@ def test_the_box_of_what_stands_out_is_about_that_of_the_thing() -> None:
 
 def test_a_judge_learns_classes_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(portrait_judge, "CLASSES", FEW)
+    monkeypatch.setattr(portrait_judge, "_BATCH", 16)  # 64 steps; after 16 it depended on the machine
     judge = PortraitJudge.learned(60, 8)
     found = [
         FEW[int(judge.shares(*painted(1000 + seed, name)).argmax())] == name
-        for seed, name in enumerate(FEW * 5)
+        for seed, name in enumerate(FEW * 10)
     ]
-    assert sum(found) >= 9, "by chance it would be 5"
+    assert sum(found) >= 24, "by chance it would be 10; eight seeds of the judge all had 30"
     image, mask = painted(0, "star")
     assert judge.shares(image, np.zeros_like(mask)).tolist() == [1 / 3] * 3
 
