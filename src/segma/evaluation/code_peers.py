@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from segma.models.interfaces import CodeSpec
 from segma.models.omnitokenizer.model import from_patches, to_patches
+from segma.nn.components import principal_components
 from segma.nn.vq import Codebook
 
 Frames = UInt8[ndarray, "frames height width 3"]
@@ -141,13 +141,10 @@ def _fitted(
     config: FitConfig,
     generator: torch.Generator,
 ) -> FittedPatches:
-    mean = patches.mean(0)
-    centred = patches - mean
-    linalg: Any = torch.linalg  # its stubs leave the types open
-    directions: Tensor = linalg.eigh((centred.T @ centred).double())[1].flip(1).float()  # main one first
+    mean, _, directions = principal_components(patches)
     book = None
     if spec.num_codes:
-        seen = centred @ directions[:, :_LEARNED_FROM]
+        seen = (patches - mean) @ directions[:, :_LEARNED_FROM]
         book = Codebook(spec.num_codes, patches.shape[1])
         book.embeddings.copy_(_k_means(patches, seen, spec.num_codes, config.rounds, generator))
     return FittedPatches(mean, directions[:, : spec.channels], book)
@@ -160,20 +157,9 @@ def _k_means(
     rounds: int,
     generator: torch.Generator,
 ) -> Float[Tensor, "codes numbers"]:
-    """Lloyd's algorithm (1982) on `seen`, from random patches; a code that nobody chose is drawn anew."""
+    """The means of patches that k-means puts together by `seen`; that of all for a code without any."""
     few = Codebook(num_codes, seen.shape[1])
-    few.embeddings.copy_(_starts(seen, num_codes, generator))
-    for _ in range(rounds - 1):
-        counts, sums = few.sums_of(seen, few.nearest(seen))
-        few.embeddings.copy_(sums / counts.clamp(min=1)[:, None])
-        empty = counts == 0
-        few.embeddings[empty] = _starts(seen, int(empty.sum()), generator)
+    few.cluster(seen, rounds - 1, generator)
     whole = Codebook(num_codes, patches.shape[1])
     counts, sums = whole.sums_of(patches, few.nearest(seen))
     return torch.where(counts[:, None] > 0, sums / counts.clamp(min=1)[:, None], patches.mean(0))
-
-
-def _starts(patches: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """So many patches, each once as long as there are enough."""
-    order = torch.randperm(len(patches), generator=generator)
-    return patches[order[torch.arange(count) % len(order)]]

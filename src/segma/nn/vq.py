@@ -91,6 +91,30 @@ class Codebook(nn.Module):
         self.N[dead] = 1.0
         return len(dead)
 
+    @torch.no_grad()
+    def cluster(self, z: Float[Tensor, "n dim"], rounds: int, generator: torch.Generator) -> None:
+        """Become the means of k-means (Lloyd 1982), begun with vectors drawn at random.
+
+        A code that no vector chose in a round is drawn anew. The averages are as if they had come to rest.
+        """
+        self.embeddings.copy_(_drawn(z, len(self.N), generator))
+        counts = torch.ones_like(self.N)
+        for _ in range(rounds):
+            counts, sums = self.sums_of(z, self.nearest(z))
+            self.embeddings.copy_(sums / counts.clamp(min=1)[:, None])
+            empty = counts == 0
+            self.embeddings[empty] = _drawn(z, int(empty.sum()), generator)
+        self.N.copy_(counts.clamp(min=1))
+        self.z_avg.copy_(self.embeddings * self.N[:, None])
+
+
+def _drawn(
+    rows: Float[Tensor, "n dim"], count: int, generator: torch.Generator
+) -> Float[Tensor, "count dim"]:
+    """So many rows, each once as long as there are enough."""
+    order = torch.randperm(len(rows), generator=generator)
+    return rows[order[torch.arange(count) % len(order)].to(rows.device)]
+
 
 @dataclass(frozen=True, slots=True)
 class Snapped:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from segma.models.omnitokenizer.config import OmniTokenizerConfig
 from segma.models.omnitokenizer.model import OmniTokenizer, Shortcut, cut
+from segma.nn.components import principal_components
 from segma.nn.vq import Codebook
 
 # How far from the pole of the sphere the components of a patch spread: near it, distances on the sphere are
@@ -48,7 +49,7 @@ def _patches(clips: Sequence[Tensor], config: OmniTokenizerConfig) -> tuple[Tens
 
 def _fit_components(shortcut: Shortcut, place: int, rows: Float[Tensor, "n numbers"]) -> None:
     into, back = _ways(shortcut, place)
-    mean, values, vectors = _components(rows, into.out_features)
+    mean, values, vectors = _main_components(rows, into.out_features)
     scale = values.sqrt()
     into.weight.copy_((vectors / scale).T)
     into.bias.copy_(-(into.weight @ mean))
@@ -62,13 +63,13 @@ def _fit_codes(
     found: list[Tensor] = []
     for place, rows in enumerate(kinds):
         into, _ = _ways(shortcut, place)
-        mean, values, vectors = _components(rows, into.out_features - 1)
+        mean, values, vectors = _main_components(rows, into.out_features - 1)
         into.weight[:-1] = vectors.T * (_SPREAD / values.sum().sqrt())
         into.weight[-1] = 0
         into.bias.copy_(-(into.weight @ mean))
         into.bias[-1] = 1
         found.append(F.normalize(into(rows), dim=-1))
-    _settle(codebook, torch.cat(found), torch.Generator().manual_seed(seed))
+    codebook.cluster(torch.cat(found), _ROUNDS, torch.Generator().manual_seed(seed))
     for place, (rows, z) in enumerate(zip(kinds, found, strict=True)):
         _, back = _ways(shortcut, place)
         codes = codebook(codebook.nearest(z))
@@ -78,27 +79,12 @@ def _fit_codes(
         back.bias.copy_(fitted[-1])
 
 
-def _settle(codebook: Codebook, z: Float[Tensor, "n dim"], generator: torch.Generator) -> None:
-    """K-means, begun with vectors by chance; `N` and `z_avg` are as if averages had come to rest."""
-    codebook.N.zero_()
-    codebook.revive(z, generator)
-    for _ in range(_ROUNDS):
-        counts, sums = codebook.sums_of(z, codebook.nearest(z))
-        seen = counts > 0
-        codebook.embeddings[seen] = sums[seen] / counts[seen, None]
-        codebook.N.copy_(counts.clamp(min=1))
-    codebook.z_avg.copy_(codebook.embeddings * codebook.N[:, None])
-
-
 def _ways(shortcut: Shortcut, place: int) -> tuple[nn.Linear, nn.Linear]:
     into, back = shortcut.to_numbers[place], shortcut.to_pixels[place]
     assert isinstance(into, nn.Linear) and isinstance(back, nn.Linear)
     return into, back
 
 
-def _components(rows: Float[Tensor, "n numbers"], count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The mean, and the variances and directions of so many principal components."""
-    mean = rows.mean(0)
-    spread = (rows - mean).T @ (rows - mean) / len(rows)
-    values, vectors = cast(tuple[Tensor, Tensor], torch.linalg.eigh(spread))  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
-    return mean, values[-count:].clamp(min=1e-8), vectors[:, -count:]
+def _main_components(rows: Float[Tensor, "n numbers"], count: int) -> tuple[Tensor, Tensor, Tensor]:
+    mean, values, vectors = principal_components(rows)
+    return mean, values[:count].clamp(min=1e-8), vectors[:, :count]
