@@ -16,6 +16,7 @@ from segma.cli.exits import DONE, SOME_FAILED
 from segma.cli.generate import GenerateCompute
 from segma.cli.output import Overwrite
 from segma.cli.progress import Bar
+from segma.cli.reports import save_report
 from segma.cli.tokens import Latents, TokenCompute
 from segma.errors import FormatError, InputError
 
@@ -312,7 +313,6 @@ def _evaluate(
     console: Console,
 ) -> int:
     """Run a protocol, write and print its report. 1 where something was skipped."""
-    from segma.cli.evaluate_tokens import save_report
     from segma.datasets.report import ReadReport
     from segma.evaluation.data import labelled
     from segma.evaluation.origin import origin_of
@@ -339,7 +339,7 @@ def _evaluate(
         why = f" ({report.skipped[0]})" if report.skipped else ""
         raise InputError("input.unreadable", f"{data}: nothing could be measured{why}.")
     report = replace(report, origin={"data": str(data), **origin_of(model)})
-    save_report(report, asking, console)
+    save_report(report, asking.output, console, overwrite=asking.overwrite)
     _draw_worst(report, asking, console)
     text = "\n".join([f"{model.name}  {name}  {model.runtime.describe()}", report.table(), *report.notes()])
     console.result(text, report.to_dict())

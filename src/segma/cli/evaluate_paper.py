@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from segma.cli.compute import LazyModel
 from segma.cli.exits import DONE, SOME_FAILED
 from segma.cli.progress import Bar
+from segma.cli.reports import save_report
 from segma.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def show_table(
     from segma.evaluation.origin import origin_of
     from segma.evaluation.paper_tables import TABLES
     from segma.evaluation.protocols.papers import PaperInputs, run
-    from segma.media.files import check_free, write_text
+    from segma.media.files import check_free
 
     console = models.console
     if table is None:
@@ -60,9 +60,7 @@ def show_table(
     with Bar("pictures and clips", quiet=console.quiet) as bar:
         report = run(table, inputs, runtime=runtime, on_progress=bar.update)
     report = replace(report, origin=origin)
-    if output is not None:
-        write_text(output, json.dumps(report.to_dict(), allow_nan=False), overwrite=overwrite)
-        console.note(f"saved {output}")
+    save_report(report, output, console, overwrite=overwrite)
     console.result(f"{report.title}\n{report.text()}", report.to_dict())
     for line in report.skipped:
         console.note(f"note: {line}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from segma.cli.compute import LazyModel
 from segma.cli.exits import DONE
 from segma.cli.generate import GenerateCompute
 from segma.cli.progress import Bar
+from segma.cli.reports import save_report
 
 if TYPE_CHECKING:
     from segma.evaluation.protocols.samples import SamplesConfig
@@ -29,7 +29,7 @@ def measure_samples(
     from segma.api import load
     from segma.evaluation.origin import origin_of
     from segma.evaluation.protocols.samples import run
-    from segma.media.files import check_free, write_text
+    from segma.media.files import check_free
 
     console = models.console
     if output is not None:
@@ -40,9 +40,7 @@ def measure_samples(
     with Bar("pictures", quiet=console.quiet) as bar:
         report = run(finder.promptable(), maker, config, runtime=finder.runtime, on_progress=bar.update)
     report = replace(report, origin={"tokenizer": maker.name, "finder": finder.name, **origin_of(model)})
-    if output is not None:
-        write_text(output, json.dumps(report.to_dict(), allow_nan=False), overwrite=overwrite)
-        console.note(f"saved {output}")
+    save_report(report, output, console, overwrite=overwrite)
     text = "\n".join([f"{model.name}  samples  {model.runtime.describe()}", report.table(), *report.notes()])
     console.result(text, report.to_dict())
     return DONE

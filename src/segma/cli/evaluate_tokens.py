@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segma.cli.compute import LazyModel
-from segma.cli.console import Console
 from segma.cli.exits import DONE, SOME_FAILED
 from segma.cli.progress import Bar
+from segma.cli.reports import save_report
 from segma.errors import InputError
 
 if TYPE_CHECKING:
     from segma.cli.evaluate import Evaluating
     from segma.evaluation.protocols.tokens import TokensConfig
-    from segma.evaluation.report import Report
     from segma.samples import ImageSample, VideoSample
 
 
@@ -45,22 +43,12 @@ def measure_tokens(
         raise InputError("input.unreadable", f"{data}: nothing could be measured{why}.")
     origin = {"data": str(data), "fit": None if fit is None else str(fit), **origin_of(model)}
     report = replace(report, origin=origin)
-    save_report(report, evaluating, console)
+    save_report(report, evaluating.output, console, overwrite=evaluating.overwrite)
     text = "\n".join([f"{model.name}  tokens  {model.runtime.describe()}", report.table(), *report.notes()])
     console.result(text, report.to_dict())
     for line in (*report.skipped, *([f"the reader {unread.summary()}"] if unread.skipped else [])):
         console.note(f"note: {line}")
     return SOME_FAILED if unread.skipped or report.skipped else DONE
-
-
-def save_report(report: Report, evaluating: Evaluating, console: Console) -> None:
-    """The JSON file, if it was asked for. Raises InputError, StoreError."""
-    from segma.media.files import write_text
-
-    if evaluating.output is not None:
-        text = json.dumps(report.to_dict(), allow_nan=False)
-        write_text(evaluating.output, text, overwrite=evaluating.overwrite)
-        console.note(f"saved {evaluating.output}")
 
 
 def limited(samples: list[ImageSample | VideoSample], limit: int | None) -> list[ImageSample | VideoSample]:
