@@ -133,3 +133,4 @@ def test_samples_of_the_generator_in_the_package_are_judged(segma: Segma, tmp_pa
     parts = json.loads(made.read_text(encoding="utf-8"))["summary"]
     assert parts["painted"]["class"]["mean"] > 0.6  # the judge sees what is there
     assert parts["sampled"]["colour"]["mean"] > 0.3  # of shapes the generator knows little yet
+    assert parts["by chance"]["colour"]["mean"] < parts["sampled"]["colour"]["mean"]

@@ -294,8 +294,9 @@ def samples(
 ) -> int:
     """Whether a generator of made worlds makes the class and the colour that it is asked for.
 
-    A model finds the thing in each sample, and a small network that has learned the classes says what it is.
-    Painted pictures of the same, as they are and after the tokenizer, stand beside: no sample can do better.
+    A model finds the thing in each sample, a small network that has learned the classes says what it is, and
+    its pixels which colour it has. Painted pictures of the same, as they are and after the tokenizer, stand
+    beside: no sample can do better. "by chance": the samples by what other pictures are asked for.
     """
     from segma.cli.evaluate_samples import measure_samples
     from segma.evaluation.protocols.samples import SamplesConfig

@@ -1,15 +1,16 @@
 """Whether a generator of worlds makes what it is asked for: the class and the colour of a sentence.
 
 Of each class some portraits are painted. They are judged as they are (no generator can be expected to do
-better), after a way through the tokenizer, and a sample is judged that was made by the portrait's own class
-and colour. The thing is found by a promptable network, from the box of what stands out; what it is says a
-small network that has learned the classes from other portraits.
+better), and after a way through the tokenizer. A sample is judged that was made by the portrait's own class
+and colour; how often it would be right by chance, the class and colour of another portrait tell. The thing is
+found by a promptable network, from the box of what stands out; its class says a small network that has
+learned them from other portraits; its colour is told from its pixels.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,7 +39,8 @@ COLUMNS = (
     Column(measure="class3", heading="among 3"),
     Column(measure="colour", heading="colour", interval=True),
 )
-SOURCES = ("painted", "painted and tokenised", "sampled")
+SOURCES = ("painted", "painted and tokenised", "sampled", "by chance")
+"""Where pictures are from; the last has the samples again, each judged by what another portrait asks for."""
 _FIRST_SEED = ASKED_STREAM * STREAM_SIZE
 # A colour is seen where so much of a thing has it; things have parts in other colours.
 _LEAST_SHARE = 0.2
@@ -88,13 +90,22 @@ def run(
         for number in range(config.per_class * len(CLASSES))
     ]
     judge = PortraitJudge.learned(config.portraits, config.rounds, config.seed)
-    rows: list[Row] = []
-    start = time.perf_counter()
-    for source in config.sources:
-        for portrait, picture in zip(drawn, _pictures(source, drawn, maker, config), strict=True):
-            rows.append(_row(source, portrait, picture, judge, network, runtime or Runtime()))
+    seen: dict[str, list[_Seen]] = {}
+    start, done = time.perf_counter(), 0
+    origins = tuple(dict.fromkeys(_origin_of(source) for source in config.sources))
+    for origin in origins:
+        seen[origin] = []
+        for picture in _pictures(origin, drawn, maker, config):
+            seen[origin].append(_seen(picture, judge, network, runtime or Runtime()))
+            done += 1
             if on_progress is not None:
-                on_progress(len(rows), len(drawn) * len(config.sources))
+                on_progress(done, len(drawn) * len(origins))
+    seconds = (time.perf_counter() - start) / done
+    rows = [
+        _row(source, drawn[made], drawn[asked], seen[_origin_of(source)][made])
+        for source in config.sources
+        for made, asked in (others(drawn, config.seed) if source == SOURCES[3] else _own(drawn)).items()
+    ]
     groups = [(source, [row for row in rows if row.source == source]) for source in config.sources]
     return Report(
         protocol="samples",
@@ -103,13 +114,42 @@ def run(
         parts=parts_of(groups, config.seed),
         settings={"per_class": config.per_class, "seed": config.seed, "portraits": config.portraits,
                   "rounds": config.rounds, "sampling": str(config.sampling or "as usual")},
-        seconds={"picture": (time.perf_counter() - start) / len(rows)},
+        seconds={"picture": seconds},
     )  # fmt: skip
 
 
 def sentence_of(portrait: Portrait) -> str:
     """Class and colour of a portrait: "a red star"."""
     return f"a {portrait.thing.attributes.colour} {portrait.class_name}"
+
+
+def others(portraits: Sequence[Portrait], seed: int = 0) -> dict[int, int]:
+    """For each portrait, by its place, another one of another class and another colour, each taken once.
+
+    Always the same of a seed. Those for which none is left are missing.
+    """
+    order = np.random.default_rng(seed).permutation(len(portraits)).tolist()
+    wishes = [(each.class_name, each.thing.attributes.colour) for each in portraits]
+
+    def differ(place: int, other: int) -> bool:
+        return all(one != two for one, two in zip(wishes[place], wishes[other], strict=True))
+
+    for place in range(len(order)):
+        if differ(place, order[place]):
+            continue
+        for other in range(len(order)):
+            if differ(place, order[other]) and differ(other, order[place]):
+                order[place], order[other] = order[other], order[place]
+                break
+    return {place: other for place, other in enumerate(order) if differ(place, other)}
+
+
+def _own(portraits: Sequence[Portrait]) -> dict[int, int]:
+    return {place: place for place in range(len(portraits))}
+
+
+def _origin_of(source: str) -> str:
+    return SOURCES[2] if source == SOURCES[3] else source
 
 
 def _pictures(
@@ -129,27 +169,32 @@ def _pictures(
         yield picture
 
 
-def _row(
-    source: str,
-    portrait: Portrait,
-    picture: _Picture,
-    judge: PortraitJudge,
-    network: Promptable,
-    runtime: Runtime,
-) -> Row:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Of a picture: places in CLASSES, the likeliest first, shares of colours, and the thing's area."""
+
+    classes: tuple[int, ...]
+    colours: Mapping[str, float]
+    area: float
+
+
+def _seen(picture: _Picture, judge: PortraitJudge, network: Promptable, runtime: Runtime) -> _Seen:
     mask = found_thing(picture, network, runtime)
-    order = np.argsort(-judge.shares(picture, mask))
-    wanted = CLASSES.index(portrait.class_name)
-    shares = colour_shares(picture[mask])
-    colour = shares.get(portrait.thing.attributes.colour, 0.0)
+    order: list[int] = np.argsort(-judge.shares(picture, mask)).tolist()
+    return _Seen(tuple(order), colour_shares(picture[mask]), float(mask.mean()))
+
+
+def _row(source: str, made: Portrait, asked: Portrait, seen: _Seen) -> Row:
+    wanted = CLASSES.index(asked.class_name)
+    colour = seen.colours.get(asked.thing.attributes.colour, 0.0)
     return Row(
-        key=f"{source} {portrait.scene.seed}: {sentence_of(portrait)}",
-        group=str(portrait.scene.seed),
+        key=f"{source} {made.scene.seed}: {sentence_of(asked)}",
+        group=str(made.scene.seed),
         source=source,
-        area=float(mask.mean()),
+        area=seen.area,
         values={
-            "class": float(order[0] == wanted),
-            "class3": float(wanted in order[:3]),
+            "class": float(seen.classes[0] == wanted),
+            "class3": float(wanted in seen.classes[:3]),
             "colour": float(colour >= _LEAST_SHARE),
         },
     )

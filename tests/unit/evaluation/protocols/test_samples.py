@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from stubs.generators import toy_gpt
 from stubs.shapes_folder import TINY
 from stubs.tokenizer import toy_tokenizer
@@ -14,8 +16,8 @@ from segma.errors import InputError
 from segma.evaluation import portrait_judge
 from segma.evaluation.portrait_judge import PortraitJudge, box_of_thing, view_of
 from segma.evaluation.protocols import samples
-from segma.evaluation.protocols.samples import SOURCES, SamplesConfig, run
-from segma.models.omnitokenizer.gpt_config import VARIANTS
+from segma.evaluation.protocols.samples import SOURCES, SamplesConfig, others, run
+from segma.models.omnitokenizer.gpt_config import VARIANTS, GptConfig
 from segma.models.sam2.model import Sam2
 from segma.runtime import Runtime
 from segma.tasks.maker import Maker
@@ -25,12 +27,24 @@ from segma.worlds.scene import CLASSES
 
 CPU = Runtime(device="cpu", precision="fp32")
 FEW = ("disc", "star", "comb")
+PAINTS = {
+    "red": (200, 20, 20), "orange": (240, 130, 10), "yellow": (230, 220, 20), "green": (20, 160, 30),
+    "teal": (20, 150, 150), "blue": (20, 40, 200), "purple": (130, 20, 180), "pink": (240, 60, 160),
+    "brown": (110, 60, 10), "white": (245, 245, 245), "grey": (130, 130, 130), "black": (10, 10, 10),
+}  # fmt: skip
 
 
 def painted(seed: int, name: str) -> tuple[np.ndarray, np.ndarray]:
     rendered = render([draw_portrait(seed, name).scene], size=128)
     image = rendered.images[0, 0].permute(1, 2, 0).numpy()
     return np.ascontiguousarray(image), rendered.visible(0)[0, 0].numpy()
+
+
+def worded_sizes() -> GptConfig:
+    """Of a language model that knows the words of made worlds."""
+    sizes = VARIANTS["omnitokenizer_gpt_small"]
+    return replace(sizes, dim=24, layers=1, heads=2, side=4, block=26, tied=False, axes=False,
+                   vocabulary=sizes.first_code + 50)  # fmt: skip
 
 
 def test_the_box_of_what_stands_out_is_about_that_of_the_thing() -> None:
@@ -78,17 +92,59 @@ def test_every_portrait_is_judged_painted_tokenised_and_sampled(monkeypatch: pyt
         return np.ones(picture.shape[:2], bool)
 
     monkeypatch.setattr(samples, "found_thing", found_thing)
-    sizes = VARIANTS["omnitokenizer_gpt_small"]
-    sizes = replace(sizes, dim=24, layers=1, heads=2, side=4, block=26, tied=False, axes=False,
-                    vocabulary=sizes.first_code + 50)  # fmt: skip
-    maker = Maker(generator=toy_gpt(sizes), tokenizer=toy_tokenizer(), runtime=CPU)
+    maker = Maker(generator=toy_gpt(worded_sizes()), tokenizer=toy_tokenizer(), runtime=CPU)
     config = SamplesConfig(per_class=2, portraits=6, rounds=1)
     report = run(Sam2(TINY), maker, config, runtime=CPU)
-    assert len(asked) == len(report.rows) == 18
+    assert len(asked) == 18 and len([row for row in report.rows if row.source != "by chance"]) == 18
     assert [part.name for part in report.parts] == list(SOURCES)
     assert {"class", "class3", "colour"} == report.rows[0].values.keys()
     assert report.mean("class3", "painted") == 1, "there are but three"
     assert CLASSES[0] == "disc"
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_by_chance_each_portrait_has_the_wishes_of_another(seed: int) -> None:
+    portraits = [draw_portrait(number, CLASSES[number % 40]) for number in range(80)]
+    found = others(portraits, seed)
+    assert sorted(found) == sorted(found.values()) == list(range(80)), "each once"
+    for made, asked in found.items():
+        one, other = portraits[made], portraits[asked]
+        assert one.class_name != other.class_name
+        assert one.thing.attributes.colour != other.thing.attributes.colour
+    assert others(portraits, seed) == found != others(portraits, seed + 1)
+    assert others([portraits[0]] * 3, seed) == {}, "all ask for the same"
+
+
+class Oracle(PortraitJudge):
+    """Reads the class from the first pixel."""
+
+    def shares(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        return np.eye(len(FEW))[image[0, 0, 0]]
+
+
+def test_samples_that_are_all_right_are_never_so_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    def painted_as_asked(
+        maker: Maker, labels: list[tuple[int, ...]], *rest: object, **more: object
+    ) -> Iterator[np.ndarray]:
+        for colour, name in ([maker.spec.words[word - 1] for word in label] for label in labels):
+            picture = np.full((16, 16, 3), PAINTS[colour], np.uint8)
+            picture[0, 0] = FEW.index(name)
+            yield picture
+
+    monkeypatch.setattr(samples, "CLASSES", FEW)
+    monkeypatch.setattr(samples, "generate_images", painted_as_asked)
+    monkeypatch.setattr(samples.PortraitJudge, "learned", lambda *numbers: Oracle(torch.nn.Identity()))
+    monkeypatch.setattr(samples, "found_thing", lambda picture, *rest: np.ones((16, 16), bool))
+    maker = Maker(generator=toy_gpt(worded_sizes()), tokenizer=toy_tokenizer(), runtime=CPU)
+    told: list[tuple[int, int]] = []
+    report = run(
+        Sam2(TINY), maker, SamplesConfig(per_class=6, sources=("by chance", "sampled")), runtime=CPU,
+        on_progress=lambda done, total: told.append((done, total)),
+    )  # fmt: skip
+    assert told[-1] == (18, 18), "the same samples serve both"
+    for measure in ("class", "colour"):
+        assert (report.mean(measure, "sampled"), report.mean(measure, "by chance")) == (1, 0)
+    assert report.part("by chance").count >= 15
 
 
 @pytest.mark.parametrize("values", [{"per_class": 0}, {"sources": ("dreamt",)}])
