@@ -94,6 +94,23 @@ def test_tables_of_the_paper_need_nothing(segma: Segma, bench: Path, tmp_path: P
     assert made_here.objects[0]["table"] == "made-videos"
 
 
+@pytest.mark.parametrize(
+    ("table", "options", "hint"),
+    [
+        ("made-images", ("--model", "omnitokenizer_k600"), "--made FOLDER"),
+        ("made-videos", ("--latents",), "--made FOLDER"),
+        ("images", ("--made", "."), "tables of generation"),
+    ],
+)
+def test_what_a_table_takes_no_notice_of_is_refused(
+    segma: Segma, tmp_path: Path, table: str, options: tuple[str, ...], hint: str
+) -> None:
+    made = tmp_path / "table.json"
+    done = segma("eval", "paper", table, *options, "-o", made)
+    assert done.code == 2 and f"{options[0]} does not count for {table}" in done.err and hint in done.err
+    assert done.out == "" and not made.exists()
+
+
 def test_a_broken_photo_is_said_and_the_rest_measured(segma: Segma, toy: Path, bench: Path) -> None:
     (bench / "images" / "one.jpg").write_bytes(b"none")
     done = segma("eval", "boxes", bench, "--model", toy)

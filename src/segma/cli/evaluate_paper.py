@@ -10,6 +10,7 @@ from segma.cli.compute import LazyModel
 from segma.cli.exits import DONE, SOME_FAILED
 from segma.cli.progress import Bar
 from segma.cli.reports import save_report
+from segma.cli.tokens import TokenCompute
 from segma.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,10 +43,7 @@ def show_table(
         return DONE
     if output is not None:
         check_free(output, overwrite=overwrite)
-    if wanted.made is not None and table in TABLES and TABLES[table].measures == "reconstruction":
-        raise InputError(
-            "input.value", f"--made does not count for {table}.", "It is for tables of generation."
-        )
+    _check_counts(table, wanted, models)
     data = {name: _samples(folder, wanted.limit) for name, folder in _named(wanted.data).items()}
     inputs = PaperInputs(data=data, latents=wanted.latents)
     origin = {"data": list(wanted.data), "limit": wanted.limit}
@@ -65,6 +63,23 @@ def show_table(
     for line in report.skipped:
         console.note(f"note: {line}")
     return SOME_FAILED if report.skipped else DONE
+
+
+def _check_counts(table: str, wanted: Wanted, models: LazyModel) -> None:
+    """Raises InputError for an option that a table takes no notice of."""
+    from segma.evaluation.paper_tables import TABLES
+
+    if table not in TABLES:
+        return  # of which it is told later
+    if TABLES[table].measures == "reconstruction":
+        given, hint = {"--made": wanted.made is not None}, "It is for tables of generation."
+    else:
+        is_named = models.compute.model != TokenCompute().model
+        given = {"--model": is_named, "--latents": wanted.latents}
+        hint = "Generation is measured by samples: --made FOLDER."
+    for option, is_given in given.items():
+        if is_given:
+            raise InputError("input.value", f"{option} does not count for {table}.", hint)
 
 
 def _named(texts: tuple[str, ...]) -> dict[str, Path]:

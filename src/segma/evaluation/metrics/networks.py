@@ -71,8 +71,9 @@ class InceptionMeter(AbstractContextManager["InceptionMeter"]):
         return self._measured("inception_score_mean", isc=True)
 
     def _measured(self, key: str, **options: Any) -> float:  # the package's own
-        if min(self._counts if "fid" in options else self._counts[:1]) < 2:
-            raise InputError("input.value", f"{min(self._counts)} pictures, expected 2 or more.")
+        fewest = min(self._counts if "fid" in options else self._counts[:1])
+        if fewest < 2:
+            raise InputError("input.value", f"{fewest} pictures, expected 2 or more.")
         package: Any = import_module("torch_fidelity")
         cuda = torch.cuda.is_available()
         found = _asked(

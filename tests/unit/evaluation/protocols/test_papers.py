@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -174,6 +175,23 @@ def test_generation_is_measured_against_the_true(pictures: list[Any], packages: 
     assert short.skipped == ("d: 5 frames, expected 17 or more",)
 
 
+def test_of_samples_alone_there_is_an_inception_score_and_no_fid(pictures: list[Any], packages: None) -> None:
+    lines = run("made-images", PaperInputs(made=pictures, name="mine")).lines
+    score, distance = (ours(lines, "imagenet", metric) for metric in ("IS", "gFID"))
+    assert score.value is not None and score.value > 1 and score.why == ""
+    assert distance.value is None and distance.why == "no data (--data imagenet=FOLDER)"
+    alone = run("made-images", PaperInputs(made=pictures[:1])).lines
+    assert "1 pictures, expected 2" in ours(alone, "imagenet", "IS").why
+
+
+def test_lpips_of_nothing_is_refused(packages: None) -> None:
+    meter = networks.LpipsMeter()
+    with pytest.raises(InputError, match="nothing to compare"):
+        meter.result()
+    meter.add(*np.zeros((2, 1, 8, 8, 3), np.uint8))
+    assert meter.result() == 0
+
+
 def test_without_packages_the_reason_is_one_line(
     pictures: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +204,13 @@ def test_without_packages_the_reason_is_one_line(
     for metric in ("FID", "IS", "LPIPS", "FVD"):
         with pytest.raises(MissingExtraError, match=metric):
             networks.check_package(metric)
+
+
+def test_the_extra_has_the_packages_that_measure_and_no_others(repository: Path) -> None:
+    config = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+    named = [each.partition(">")[0] for each in config["project"]["optional-dependencies"]["metrics"]]
+    modules = {"cd-fvd": "cdfvd", "lpips": "lpips", "torch-fidelity": "torch_fidelity"}
+    assert {modules[name] for name in named} == {package for _, package in networks.PACKAGES}
 
 
 def test_weights_that_cannot_be_fetched_are_a_reason(
