@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from stubs.generators import CLIPS, DIT, LATENTS, LATTE, PICTURES, PLAIN, toy_dit, toy_gpt
+from stubs.generators import CLIPS, DIT, LATENTS, LATTE, PICTURES, PLAIN, WORDED, toy_dit, toy_gpt
 from stubs.tokenizer import SMALL, smooth_clip, toy_tokenizer
 from torch import nn
 
@@ -28,6 +29,7 @@ NETWORKS: dict[str, tuple[nn.Module, Any]] = {
     "pictures": (toy_gpt(PICTURES), PICTURES),
     "clips": (toy_gpt(CLIPS), CLIPS),
     "plain": (toy_gpt(PLAIN), PLAIN),
+    "worded": (toy_gpt(WORDED), WORDED),
     "dit": (toy_dit(DIT), DIT),
     "latte": (toy_dit(LATTE), LATTE),
 }
@@ -223,6 +225,27 @@ def test_the_generator_in_the_package_makes_what_a_sentence_says(segma: Segma, t
     done = segma("generate", "image", "--sentence", "a red stra", "-o", tmp_path / "b.png")
     assert done.code == 2 and "star" in done.err
     assert not (tmp_path / "b.png").exists()
+
+
+def test_a_number_is_a_class_after_class_and_a_word_in_a_sentence(
+    segma: Segma, files: Files, tmp_path: Path
+) -> None:
+    asked = ("--class 7", "--class cross", "--sentence cross", "--sentence 7", "--sentence 'the 7'")
+    made: list[np.ndarray] = []
+    for number, words in enumerate(map(shlex.split, asked)):
+        target = tmp_path / f"{number}.png"
+        pair = networks(files, "worded", "codes")
+        done = segma("generate", "image", *pair, *words, "--guidance", "9", "-o", target)
+        assert done.code == 0, done.err
+        with Image.open(target) as image:
+            made.append(np.array(image))
+    same = [[np.array_equal(one, other) for other in made] for one in made]
+    assert same == [[number // 3 == other // 3 for other in range(5)] for number in range(5)]
+    assert generated(tmp_path / "0.png") == "worded: class 7, seed 0"
+    assert generated(tmp_path / "3.png") == 'worded: "7", seed 0'
+    for words, said in ((("--class", "red star"), "No class red star"), (("--sentence", "8"), 'No word "8"')):
+        done = segma("generate", "image", *networks(files, "worded", "codes"), *words)
+        assert (done.code, said in done.err) == (2, True), done.err
 
 
 def test_nothing_is_overwritten_unasked(segma: Segma, files: Files, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from segma.models.interfaces import Generator
 from segma.models.omnitokenizer.dit import Dit
 from segma.models.omnitokenizer.dit_config import DitConfig
 from segma.models.omnitokenizer.gpt import Gpt
-from segma.models.omnitokenizer.gpt_config import GptConfig
+from segma.models.omnitokenizer.gpt_config import VARIANTS, GptConfig
 from segma.runtime import Runtime
 from segma.tasks.maker import Maker
 
@@ -24,6 +24,11 @@ PICTURES = GptConfig(
 CLIPS = replace(PICTURES, block=49, order="start_class")
 PLAIN = replace(PICTURES, vocabulary=50, block=48, order="codes", num_classes=0, class_names=())
 """Clips of 9 frames: three latent frames of 4 x 4 codes."""
+WORDED = replace(
+    VARIANTS["omnitokenizer_gpt_small"], dim=24, layers=1, heads=2, side=4, block=26, tied=False, axes=False
+)
+WORDED = replace(WORDED, vocabulary=WORDED.first_code + SMALL.num_codes)
+"""Pictures of what words of made worlds say."""
 DIT = DitConfig(channels=6, side=4, dim=16, layers=2, heads=2, num_classes=3, guided_channels=2)
 LATTE = replace(DIT, groups=3)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from stubs.generators import PICTURES, PLAIN, toy_gpt
 
 from segma.errors import InputError
 from segma.models.omnitokenizer.gpt import Gpt
 from segma.models.omnitokenizer.gpt_config import VARIANTS
-from segma.tasks.sentences import label_of, word_ids
+from segma.tasks.sentences import class_label, label_of, word_ids
 
 CONFIG = VARIANTS["omnitokenizer_gpt_small"]
 SPEC = Gpt(CONFIG).generator_spec
@@ -37,6 +38,23 @@ def test_a_class_is_the_sentence_of_its_name() -> None:
     assert label_of(SPEC, star) == label_of(SPEC, "star") == label_of(SPEC, str(star)) == wanted
     assert label_of(SPEC, None) == ()
     assert label_of(SPEC, wanted) == wanted
+
+
+def test_a_class_is_asked_for_by_number_or_name_and_never_by_a_sentence() -> None:
+    seven = word_ids(SPEC, CONFIG.class_names[7])
+    assert class_label(SPEC, 7) == class_label(SPEC, "7") == class_label(SPEC, CONFIG.class_names[7]) == seven
+    assert word_ids(SPEC, "7") == (CONFIG.words.index("7") + 1,) != seven
+    assert class_label(SPEC, None) == ()
+    for given in ("a star", "red star", "40", "-1", "\u0663"):
+        with pytest.raises(InputError, match="No class"):
+            class_label(SPEC, given)
+    named, nameless = toy_gpt(PICTURES).generator_spec, toy_gpt(PLAIN).generator_spec
+    assert class_label(named, "ball") == class_label(named, "1") == class_label(named, 1) == 1
+    assert class_label(nameless, None) is None
+    with pytest.raises(InputError, match="asks for a class"):
+        class_label(named, None)
+    with pytest.raises(InputError, match="knows no classes"):
+        class_label(nameless, 1)
 
 
 @pytest.mark.parametrize(

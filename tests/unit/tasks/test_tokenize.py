@@ -12,6 +12,7 @@ import torch
 from numpy import ndarray
 from stubs.tokenizer import SMALL, smooth_clip, toy_tokenizer
 
+from segma.checkpoints.load import load
 from segma.errors import Cancelled, FormatError, InputError, ModelError
 from segma.formats.codes import CodeGroup
 from segma.models.interfaces import VisualTokenizer
@@ -78,6 +79,34 @@ def test_a_stream_gives_the_codes_and_pixels_of_the_whole_clip(network: OmniToke
     decoded = decode(network, grid, runtime=CPU)
     assert decoded.shape == (frames, 20, 36, 3) and decoded.dtype == np.uint8
     assert np.abs(decoded - shown).max() <= 0.51
+
+
+@pytest.mark.parametrize("latents", [False, True], ids=["codes", "latents"])
+def test_the_tokenizer_in_the_package_streams_as_it_does_the_whole_clip(latents: bool) -> None:
+    module = load("tokenizer", CPU).module
+    assert isinstance(module, OmniTokenizer)
+    clip = (90 + 0.3 * smooth_clip(9, 64, 64)).astype(np.uint8)
+    header = header_for(module, (64, 64), fps=25.0, latents=latents)
+    given: list[int] = []
+    frames = (given.append(number) or frame for number, frame in enumerate(clip))
+    groups: list[CodeGroup] = []
+    for group in encode_groups(module, frames, header, runtime=CPU):
+        groups.append(group)
+        assert len(given) <= sum(each.num_frames for each in groups) + 1, "a group comes with its frames"
+    assert [group.num_frames for group in groups] == [1, 4, 4]
+    pixels = torch.tensor(clip).permute(3, 0, 1, 2)[None].float() / 255 - 0.5
+    with torch.inference_mode():
+        at_once = (module.encode_latent if latents else module.encode_codes)(pixels)
+        shown = (module.decode_latent if latents else module.decode_codes)(at_once)
+    streamed = torch.tensor(np.stack([group.values for group in groups]))
+    if latents:
+        torch.testing.assert_close(streamed, at_once[0], atol=1e-4, rtol=1e-4)
+    else:
+        assert torch.equal(streamed.long(), at_once[0]) and len(streamed.unique()) > 50
+    made = np.stack(list(decode_groups(module, groups, header, runtime=CPU)))
+    truth = ((shown[0].permute(1, 2, 3, 0) + 0.5).clamp(0, 1) * 255).numpy()
+    assert np.abs(made - truth).max() <= 0.51
+    assert np.square(made - clip.astype(float)).mean() ** 0.5 < 20, "and it looks like the clip"
 
 
 def test_a_picture_is_the_first_frame_of_its_clip(network: OmniTokenizer) -> None:

@@ -236,6 +236,13 @@ def test_codes_become_gaussians_with_a_new_last_layer(run: TrainConfig, tmp_path
         course().build(replace(config, start=""))
 
 
+def test_a_tokenizer_with_gaussians_is_not_given_new_ones(run: TrainConfig, tmp_path: Path) -> None:
+    path = save(OmniTokenizer(TINY), TINY, tmp_path / "both.safetensors", origin="made up", licence="CC0-1.0")
+    config = replace(run, start=str(path), codes=replace(CODES, to_gaussians=True))
+    with pytest.raises(InputError, match="has Gaussians already"):
+        course().build(config)
+
+
 def test_perceptual_weights_are_the_users(run: TrainConfig, tmp_path: Path) -> None:
     shapes = {name: tuple(value.shape) for name, value in Lpips().state_dict().items()}
     state = {f"perceptual_model.{name}": value for name, value in made_up_state(shapes).items()}

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from stubs.generators import CLIPS, PICTURES, PLAIN, toy_gpt
 from stubs.tokenizer import SMALL, toy_tokenizer
 
@@ -176,8 +177,6 @@ def test_a_run_makes_a_generator_that_makes_what_a_sentence_asks_for(
 def test_pictures_by_class_are_learned_from_folders(
     run: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from PIL import Image
-
     for name, level in (("cat", 40), ("dog", 200)):
         for number in range(4):
             path = tmp_path / "data" / "train" / name / f"{number}.png"
@@ -196,6 +195,29 @@ def test_pictures_by_class_are_learned_from_folders(
     assert after["nats"] < np.log(found.config.vocabulary)
     with pytest.raises(InputError, match="no folders, one a class"):
         class_names([str(tmp_path / "data" / "train" / "cat")])
+
+
+def test_a_loaded_model_of_classes_goes_on_with_the_folders_of_its_classes_alone(
+    run: TrainConfig, tmp_path: Path
+) -> None:
+    for name in ("ball", "cone", "cube"):
+        (tmp_path / "data" / "train" / name).mkdir(parents=True)
+        Image.new("RGB", (40, 40)).save(tmp_path / "data" / "train" / name / "0.png")
+    own = replace(PICTURES, class_names=("ball", "cone", "cube"))
+    config = replace(run, data=(str(tmp_path / "data"),), generator=replace(run.generator, made=0))
+    for number, sizes in enumerate((own, replace(own, class_names=()), PICTURES, _of_four(own))):
+        path = tmp_path / f"{number}.safetensors"
+        save(toy_gpt(sizes), sizes, path, origin="made up", licence="CC0-1.0")
+        if number < 2:  # the same names, or as many without names
+            assert course().build(replace(config, start=str(path))).config.num_classes == 3
+            continue
+        with pytest.raises(InputError, match=f"have 3 classes, .* {sizes.num_classes}, or others"):
+            course().build(replace(config, start=str(path)))
+
+
+def _of_four(sizes: gpt_config.GptConfig) -> gpt_config.GptConfig:
+    names = (*sizes.class_names, "disc")
+    return replace(sizes, num_classes=4, class_names=names, vocabulary=sizes.vocabulary + 1)
 
 
 @pytest.mark.parametrize(

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from stubs.generators import toy_gpt
+from stubs.generators import PICTURES, WORDED, toy_maker
 from stubs.shapes_folder import TINY
-from stubs.tokenizer import toy_tokenizer
 
-from segma.errors import InputError
+from segma.errors import InputError, ModelError
 from segma.evaluation import portrait_judge
 from segma.evaluation.portrait_judge import PortraitJudge, box_of_thing, view_of
 from segma.evaluation.protocols import samples
 from segma.evaluation.protocols.samples import SOURCES, SamplesConfig, others, run
-from segma.models.omnitokenizer.gpt_config import VARIANTS, GptConfig
 from segma.models.sam2.model import Sam2
 from segma.runtime import Runtime
 from segma.tasks.maker import Maker
@@ -38,13 +35,6 @@ def painted(seed: int, name: str) -> tuple[np.ndarray, np.ndarray]:
     rendered = render([draw_portrait(seed, name).scene], size=128)
     image = rendered.images[0, 0].permute(1, 2, 0).numpy()
     return np.ascontiguousarray(image), rendered.visible(0)[0, 0].numpy()
-
-
-def worded_sizes() -> GptConfig:
-    """Of a language model that knows the words of made worlds."""
-    sizes = VARIANTS["omnitokenizer_gpt_small"]
-    return replace(sizes, dim=24, layers=1, heads=2, side=4, block=26, tied=False, axes=False,
-                   vocabulary=sizes.first_code + 50)  # fmt: skip
 
 
 def test_the_box_of_what_stands_out_is_about_that_of_the_thing() -> None:
@@ -92,7 +82,7 @@ def test_every_portrait_is_judged_painted_tokenised_and_sampled(monkeypatch: pyt
         return np.ones(picture.shape[:2], bool)
 
     monkeypatch.setattr(samples, "found_thing", found_thing)
-    maker = Maker(generator=toy_gpt(worded_sizes()), tokenizer=toy_tokenizer(), runtime=CPU)
+    maker = toy_maker(WORDED)
     config = SamplesConfig(per_class=2, portraits=6, rounds=1)
     report = run(Sam2(TINY), maker, config, runtime=CPU)
     assert len(asked) == 18 and len([row for row in report.rows if row.source != "by chance"]) == 18
@@ -135,7 +125,7 @@ def test_samples_that_are_all_right_are_never_so_by_chance(monkeypatch: pytest.M
     monkeypatch.setattr(samples, "generate_images", painted_as_asked)
     monkeypatch.setattr(samples.PortraitJudge, "learned", lambda *numbers: Oracle(torch.nn.Identity()))
     monkeypatch.setattr(samples, "found_thing", lambda picture, *rest: np.ones((16, 16), bool))
-    maker = Maker(generator=toy_gpt(worded_sizes()), tokenizer=toy_tokenizer(), runtime=CPU)
+    maker = toy_maker(WORDED)
     told: list[tuple[int, int]] = []
     report = run(
         Sam2(TINY), maker, SamplesConfig(per_class=6, sources=("by chance", "sampled")), runtime=CPU,
@@ -151,3 +141,8 @@ def test_samples_that_are_all_right_are_never_so_by_chance(monkeypatch: pytest.M
 def test_settings_that_make_no_sense_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(InputError):
         SamplesConfig(**values)  # type: ignore[arg-type]
+
+
+def test_a_generator_without_words_is_refused() -> None:
+    with pytest.raises(ModelError, match="knows no words of made worlds"):
+        run(Sam2(TINY), toy_maker(PICTURES), runtime=CPU)
