@@ -41,6 +41,16 @@ _DECIBELS: Mapping[str, str] = MappingProxyType(
     }
 )
 _NATS: Mapping[str, str] = MappingProxyType({"nats": "asked for", "nats_unasked": "not asked for"})
+_ERRORS: Mapping[str, str] = MappingProxyType({"error": "asked for", "error_unasked": "not asked for"})
+# What scores are measured in, and how many digits are told of them.
+_UNITS: Mapping[str, tuple[Mapping[str, str], int]] = MappingProxyType(
+    {
+        "dB": (_DECIBELS, 1),
+        "nats a code": (_NATS, 3),
+        "squared error of noise": (_ERRORS, 4),
+        "IoU": (_PERCENTS, 1),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -262,11 +272,12 @@ def _rows(scores: Mapping[str, Any] | str) -> list[str]:  # JSON: a table, or wo
     if isinstance(scores, str):
         return [f"  {scores}"]
     before, after = scores["before"], scores["after"]
-    units = {"dB": _DECIBELS, "nats a code": _NATS, "IoU": _PERCENTS}
-    unit = next(name for name, rows in units.items() if name == "IoU" or any(each in after for each in rows))
-    digits = 3 if unit == "nats a code" else 1
+    unit = next(
+        name for name, (rows, _) in _UNITS.items() if name == "IoU" or any(each in after for each in rows)
+    )
+    known, digits = _UNITS[unit]
     cells = [[f"  {unit}", "before", "after"]]
-    for name, words in {**_PERCENTS, **_DECIBELS, **_NATS}.items():
+    for name, words in known.items():
         if name not in after:
             continue
         was = f"{before[name]:.{digits}f}" if isinstance(before, Mapping) else _NOT_MEASURED
