@@ -15,7 +15,7 @@ from segma.checkpoints.load import inspect, load
 from segma.checkpoints.save import save
 from segma.errors import InputError, MisfitError, ModelError
 from segma.models.catalog import MODELS, EmbeddedFile, Entry
-from segma.models.omnitokenizer.gpt_config import GptConfig
+from segma.models.omnitokenizer.dit_config import DitConfig
 from segma.models.sam.config import SamConfig
 from segma.models.sam.model import Sam
 from segma.models.sam2.config import VARIANTS
@@ -43,9 +43,9 @@ def test_the_default_has_the_sizes_of_its_row() -> None:
     assert load("default").config == VARIANTS["sam2.1_conv_small"]
 
 
-def test_the_generator_knows_whose_codes_it_makes() -> None:
+def test_the_generator_knows_whose_latents_it_makes() -> None:
     config = load("generator").config
-    assert isinstance(config, GptConfig) and config.tokenizer == load("tokenizer").weights_hash
+    assert isinstance(config, DitConfig) and config.tokenizer == load("tokenizer").weights_hash
 
 
 def test_a_loaded_network_is_for_use_and_not_for_training() -> None:

@@ -24,8 +24,7 @@ from segma.models.interfaces import Promptable
 from segma.runtime import Runtime
 from segma.tasks import tokenize
 from segma.tasks.generate import generate_images
-from segma.tasks.maker import Maker
-from segma.tasks.sample_codes import SamplingConfig
+from segma.tasks.maker import Config, Maker
 from segma.tasks.segment import ImageSession
 from segma.tasks.sentences import label_of
 from segma.worlds.facts import colour_shares
@@ -59,7 +58,7 @@ class SamplesConfig:
     portraits: int = 4000
     rounds: int = 8
     batch: int = 8
-    sampling: SamplingConfig | None = None
+    sampling: Config | None = None
     sources: tuple[str, ...] = field(default=SOURCES)
 
     def __post_init__(self) -> None:
