@@ -59,10 +59,14 @@ def detect(shapes: Mapping[str, Shape]) -> DitConfig | None:
     """The sizes of the network with these official names and shapes; None when it is no such transformer.
 
     No tensor shows the heads: they are those of the published size of this width, else a guess; nor what is
-    guided: all channels, but as officially in the two official sizes.
+    guided: all channels, but as officially in the two official sizes. Of ours the variant of this width and
+    so many words.
     """
     try:
         dim, channels, patch, _ = shapes["x_embedder.proj.weight"]
+        if "y_embedder.words.weight" in shapes:
+            words = shapes["y_embedder.words.weight"][0] - 1
+            return next(each for each in VARIANTS.values() if (each.dim, len(each.words)) == (dim, words))
         found = DitConfig(
             channels=channels,
             side=isqrt(shapes["pos_embed"][1]) * patch,
@@ -74,7 +78,7 @@ def detect(shapes: Mapping[str, Shape]) -> DitConfig | None:
             num_classes=shapes["y_embedder.embedding_table.weight"][0] - 1,
         )
         return next((known for known in VARIANTS.values() if _sizes(known) == found), found)
-    except (KeyError, IndexError, ValueError, ModelError):
+    except (KeyError, IndexError, ValueError, StopIteration, ModelError):
         return None  # a name is not there, a shape has other axes, or the sizes contradict each other
 
 
