@@ -50,7 +50,7 @@ def run_python(repository: Path) -> Run:
     def run(*arguments: str, cwd: Path = repository) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, "PYTHONPATH": str(repository / "src")}
         return subprocess.run(
-            [sys.executable, *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=240
+            [sys.executable, *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=480
         )
 
     return run
