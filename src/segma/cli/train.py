@@ -38,6 +38,10 @@ _DECIBELS: Mapping[str, str] = MappingProxyType(
         "psnr_latent": "of latents",
         "clip_psnr_codes": "clips, of codes",
         "clip_psnr_latent": "of latents",
+        "psnr_2x": "PSNR 2x",
+        "bicubic_2x": "bicubic 2x",
+        "psnr_4x": "PSNR 4x",
+        "bicubic_4x": "bicubic 4x",
     }
 )
 _NATS: Mapping[str, str] = MappingProxyType({"nats": "asked for", "nats_unasked": "not asked for"})

@@ -256,6 +256,13 @@ SYSTEMS: Mapping[str, System] = MappingProxyType(
             model_class="Dit",
             layout_module="segma.models.omnitokenizer.dit_layout",
         ),
+        "omnitokenizer_enhancer": System(
+            name="omnitokenizer_enhancer",
+            config_module="segma.models.omnitokenizer.enhancer_config",
+            model_module="segma.models.omnitokenizer.enhancer",
+            model_class="Enhancer",
+            layout_module="segma.models.omnitokenizer.enhancer_layout",
+        ),
     }
 )
 

@@ -94,6 +94,11 @@ RECIPES: Mapping[str, Entry] = MappingProxyType(
             function="omnitokenizer_dit_small",
             help="a small one that makes worlds by a sentence, from nothing and without data",
         ),
+        "omnitokenizer_enhance": Entry(
+            module="segma.training.recipes.enhance",
+            function="omnitokenizer_enhance",
+            help="a small network that makes pictures 2 and 4 times larger, from pixels and tokens",
+        ),
         FINETUNE: Entry(
             module="segma.training.recipes.finetune",
             function="finetune",

@@ -184,6 +184,26 @@ class GeneratorConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EnhanceConfig:
+    """How enhancers learn: pictures are reduced, and are to be as they were."""
+
+    tokenizer: str = "tokenizer"
+    """A name of `models.catalog`, or a weights file: whose latents are looked at."""
+    size: int = 64
+    """Side of the reduced pictures."""
+    area: float = 0.2
+    """Share that is reduced by area; the others bicubic, with antialiasing."""
+    jpeg: float = 0.15
+    """Share that goes through JPEG then."""
+    quality: tuple[int, int] = (60, 95)
+    """Of that JPEG, lowest and highest."""
+    coded: float = 0.1
+    """Share that goes through the tokenizer's codes then, as what is read from a file of codes has."""
+    softness: float = 1e-3
+    """Below this error (of 0 to 1) the loss is a square, above it the absolute value (Charbonnier)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OptimConfig:
     """The optimizer, a warm-up and a cosine."""
 
@@ -255,4 +275,5 @@ class TrainConfig:
     losses: LossConfig = field(default_factory=LossConfig)
     codes: CodesConfig = field(default_factory=CodesConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    enhance: EnhanceConfig = field(default_factory=EnhanceConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)

@@ -99,6 +99,7 @@ _COURSES: Mapping[str, str] = MappingProxyType(
         "omnitokenizer": "segma.training.code_course",
         "omnitokenizer_gpt": "segma.training.language_course",
         "omnitokenizer_dit": "segma.training.diffusion_course",
+        "omnitokenizer_enhancer": "segma.training.enhance_course",
     }
 )
 

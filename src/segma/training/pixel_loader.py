@@ -84,11 +84,11 @@ class PixelBatches(Dataset[PixelBatch]):
         if not self.pool.pictures:
             _, video = self.pool.clips.draw(random)
             frames = read_frames(video, lambda total: [int(random.integers(total))])
-            return _mirrored(cropped(frames, size, random), random)[0]
+            return mirrored(cropped(frames, size, random), random)[0]
         _, sample = self.pool.pictures.draw(random)
         assert sample.picture is not None
         image = read_picture(sample.picture)
-        return _mirrored(cropped([image], size, random), random)[0]
+        return mirrored(cropped([image], size, random), random)[0]
 
     def _clip(self, size: int, random: np.random.Generator) -> UInt8[ndarray, "frames size size 3"]:
         codes = self.config.codes
@@ -97,10 +97,10 @@ class PixelBatches(Dataset[PixelBatch]):
             assert sample.picture is not None
             image = read_picture(sample.picture)
             path = camera_path(image.shape[:2], codes.frames, float(random.uniform(*_SPEEDS)), random)
-            return _mirrored(seen(image, path, size), random)
+            return mirrored(seen(image, path, size), random)
         _, video = self.pool.clips.draw(random)
         frames = read_frames(video, lambda total: _times(total, codes.frames, codes.strides, random))
-        return _mirrored(cropped(frames, size, random), random)
+        return mirrored(cropped(frames, size, random), random)
 
 
 def num_frames(video: VideoSample) -> int:
@@ -156,7 +156,8 @@ def cropped(
     return np.stack([cv2.resize(part, (size, size), interpolation=how) for part in parts])
 
 
-def _mirrored(frames: ndarray, random: np.random.Generator) -> ndarray:
+def mirrored(frames: ndarray, random: np.random.Generator) -> ndarray:
+    """The frames, half the time the other way round."""
     return frames[:, :, ::-1] if random.random() < 0.5 else frames
 
 

@@ -24,6 +24,8 @@ from segma.models.omnitokenizer.config import VARIANTS as TOKENIZERS
 from segma.models.omnitokenizer.config import OmniTokenizerConfig
 from segma.models.omnitokenizer.dit_config import VARIANTS as DITS
 from segma.models.omnitokenizer.dit_config import DitConfig
+from segma.models.omnitokenizer.enhancer_config import VARIANTS as ENHANCERS
+from segma.models.omnitokenizer.enhancer_config import EnhancerConfig
 from segma.models.omnitokenizer.gpt_config import VARIANTS as GPTS
 from segma.models.omnitokenizer.gpt_config import GptConfig
 from segma.models.omnitokenizer.gpt_layout import TOKENIZER_PREFIX
@@ -41,7 +43,13 @@ TOYS = {
 }
 TOY_GPT = GptConfig(vocabulary=80, block=20, dim=24, layers=2, heads=3)
 TOY_DIT = DitConfig(channels=6, side=4, dim=16, layers=2, heads=1, num_classes=3)
-SYSTEMS = {"omnitokenizer": TOKENIZERS, "omnitokenizer_gpt": GPTS, "omnitokenizer_dit": DITS}
+TOY_ENHANCER = EnhancerConfig(dim=8, blocks=2, channels=6, scales=(3,))
+SYSTEMS = {
+    "omnitokenizer": TOKENIZERS,
+    "omnitokenizer_gpt": GPTS,
+    "omnitokenizer_dit": DITS,
+    "omnitokenizer_enhancer": ENHANCERS,
+}
 OLD = {"casual_in_temporal_transformer": True, "casual_in_peg": True, "l2_code": True, "spatial_pos": "rope"}
 
 
@@ -236,7 +244,12 @@ def test_of_a_diffusion_transformer_the_moving_average_is_loaded(groups: int, tm
 
 @pytest.mark.parametrize(
     ("system", "config"),
-    [("omnitokenizer", TOYS["causal"]), ("omnitokenizer_gpt", TOY_GPT), ("omnitokenizer_dit", TOY_DIT)],
+    [
+        ("omnitokenizer", TOYS["causal"]),
+        ("omnitokenizer_gpt", TOY_GPT),
+        ("omnitokenizer_dit", TOY_DIT),
+        ("omnitokenizer_enhancer", TOY_ENHANCER),
+    ],
 )
 def test_our_own_files_say_what_no_tensor_shows(system: str, config: Any, tmp_path: Path) -> None:
     config = replace(config, temporal_memory=3) if system == "omnitokenizer" else config
