@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,30 +18,30 @@ from numpy import ndarray
 
 from segma.checkpoints.load import LoadedModel
 from segma.checkpoints.load import load as load_checkpoint
-from segma.checkpoints.pairing import tokenizer_for
+from segma.checkpoints.pairing import USUAL, tokenizer_for
 from segma.engines.catalog import start
 from segma.errors import ModelError
 from segma.formats.codes import CodeHeader
 from segma.live_tracker import LiveTracker
+from segma.media.files import name_of
 from segma.media.footage import Footage, open_footage
 from segma.media.image import read_image
-from segma.media.shots import CutDetector
 from segma.media.source import open_source
 from segma.models.catalog import MODELS, wrong_task
+from segma.models.enhancing import Enhances
 from segma.models.interfaces import Generator, Promptable, VisualTokenizer, WithMemory
 from segma.prompts.types import PromptSet
 from segma.results import CodeGrid, Prediction
 from segma.runtime import Precision, Runtime
 from segma.tasks import tokenize
+from segma.tasks.enhance import Enhancement
 from segma.tasks.everything import EverythingConfig, segment_everything, usual_config
 from segma.tasks.generate import generate
 from segma.tasks.maker import Maker
 from segma.tasks.segment import ImageSession, usual_session
-from segma.tasks.track import VideoSession
 from segma.tasks.track_config import TrackConfig
-from segma.tasks.track_recent_keeper import RecentKeeper
 from segma.tracker import Tracker
-from segma.tracker_projects import MadeBy, new_tracker, open_project, resume_tracker
+from segma.tracker_projects import MadeBy, tracker_of
 
 _log = logging.getLogger(__name__)
 
@@ -95,6 +96,11 @@ class Model:
         return self.facts.name
 
     @property
+    def _hash(self) -> str:
+        """The hash of the weights, "" where they are of no file."""
+        return self.facts.weights_hash if self.facts.files else ""
+
+    @property
     def note(self) -> str:
         """What a user of these weights should know, or ""."""
         return self.facts.note
@@ -141,7 +147,7 @@ class Model:
         """An image that is encoded once and can be asked often."""
         network = self.promptable()
         picture = read_image(image, allow_network=allow_network)
-        return usual_session(network, picture, self.runtime, _name(image), self.lock)
+        return usual_session(network, picture, self.runtime, name_of(image), self.lock)
 
     def segment(
         self,
@@ -163,14 +169,9 @@ class Model:
         if mask is None:  # a prompt that cannot be used is told before the picture is encoded
             PromptSet.of(points=points, labels=labels, box=box, embedding=embedding)
         return self.image(image, allow_network=allow_network).segment(
-            points=points,
-            labels=labels,
-            box=box,
-            mask=mask,
-            embedding=embedding,
-            candidates=candidates,
+            points=points, labels=labels, box=box, mask=mask, embedding=embedding, candidates=candidates,
             normalized=normalized,
-        )
+        )  # fmt: skip
 
     def everything(
         self,
@@ -191,14 +192,9 @@ class Model:
         picture = read_image(image, allow_network=allow_network)
         with self.lock:
             return segment_everything(
-                network,
-                picture,
-                settings,
-                runtime=self.runtime,
-                source=_name(image),
-                on_progress=on_progress,
-                cancel=cancel,
-            )
+                network, picture, settings, runtime=self.runtime, source=name_of(image),
+                on_progress=on_progress, cancel=cancel,
+            )  # fmt: skip
 
     def encode(
         self,
@@ -225,18 +221,10 @@ class Model:
         footage = open_footage(
             source, longest_side=longest_side, frames=frames, fps=fps, allow_network=allow_network
         )
-        try:
-            with self.lock:
-                return tokenize.encode(
-                    network,
-                    footage.frames(),
-                    self.code_header(footage, latents=latents),
-                    runtime=self.runtime,
-                    on_progress=on_progress,
-                    cancel=cancel,
-                )
-        finally:
-            footage.close()
+        with closing(footage), self.lock:
+            header = self.code_header(footage, latents=latents)
+            watch: dict[str, Any] = {"on_progress": on_progress, "cancel": cancel}
+            return tokenize.encode(network, footage.frames(), header, runtime=self.runtime, **watch)
 
     def code_header(self, footage: Footage, *, latents: bool = False) -> CodeHeader:
         """What a file of codes says before them. Raises ModelError `model.task`."""
@@ -246,7 +234,7 @@ class Model:
             fps=footage.fps,
             latents=latents,
             model=self.name,
-            weights=self.facts.weights_hash if self.facts.files else "",
+            weights=self._hash,
         )
 
     def decode(
@@ -281,7 +269,7 @@ class Model:
             tokenizer=tokenizer.tokenizer(),
             runtime=self.runtime,
             name=tokenizer.name,
-            weights=tokenizer.facts.weights_hash if tokenizer.facts.files else "",
+            weights=tokenizer._hash,
             variant=self.facts.variant,
         )
 
@@ -300,10 +288,41 @@ class Model:
         with self.lock:
             return generate(self.maker(tokenizer), label, **options)
 
+    def enhancement(self, scale: int = 2, *, tokenizer: Model | None = None) -> Enhancement:
+        """For many pictures or a clip, with a tokenizer (None: the usual one). Raises as `enhance`."""
+        if not isinstance(self.network, Enhances):
+            raise wrong_task(self.name, "enhance", "enhancer")
+        if tokenizer is None:
+            facts = load_checkpoint(USUAL, self.runtime)
+            tokenizer = Model(network=facts.module, facts=facts, runtime=self.runtime)
+        eyes, weights = tokenizer.tokenizer(), tokenizer._hash
+        return Enhancement(
+            network=self.network, tokenizer=eyes, scale=scale, runtime=self.runtime, weights=weights
+        )
+
+    def enhance(
+        self,
+        image: Any,  # see the class
+        *,
+        scale: int = 2,
+        tokenizer: Model | None = None,
+        allow_network: bool = False,
+        on_progress: Callable[[int, int | None], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> UInt8[ndarray, "height width 3"]:
+        """The picture, `scale` times larger. Mark what you write of it: `media.provenance`.
+
+        Raises InputError for a scale that the network lacks, ModelError, MemoryLimitError, Cancelled.
+        """
+        work = self.enhancement(scale, tokenizer=tokenizer)
+        picture = read_image(image, allow_network=allow_network)
+        with self.lock:
+            return work.picture(picture, on_progress, cancel)
+
     def check_origin(self, header: CodeHeader) -> None:
         """Raises ModelError `model.task` where codes do not fit the network; warns of other weights."""
         tokenize.check_fits(self.tokenizer().code_spec, header)
-        if header.weights and self.facts.files and header.weights != self.facts.weights_hash:
+        if header.weights and self._hash not in ("", header.weights):
             _log.warning("the codes were made with other weights than those of %s", self.name)
 
 
@@ -328,24 +347,17 @@ def track(
     name, a checkpoint or a loaded `Model`; None is the project's own, or "default". Options are the fields of
     `TrackConfig`. Raises InputError, ModelError, StoreError.
     """
+
+    def made_by(named: str | None) -> MadeBy:
+        name = model or named or "default"
+        if isinstance(name, Model):
+            return name.made_by()
+        return load(name, device=device, precision=precision, threads=threads, engine=engine).made_by()
+
     chosen = config or TrackConfig(**options)
-    begun = open_project(source)
-    try:
-        name = model or (begun.settings.get("model") if begun else None) or "default"
-        loaded = (
-            name
-            if isinstance(name, Model)
-            else load(name, device=device, precision=precision, threads=threads, engine=engine)
-        )
-        made_by = loaded.made_by()
-        if begun is not None:
-            return resume_tracker(begun, made_by, chosen)
-        frames = open_source(source, allow_network=allow_network)
-        return new_tracker(frames, made_by, chosen, project=project, overwrite=overwrite)
-    except BaseException:
-        if begun is not None:
-            begun.close()
-        raise
+    return tracker_of(
+        source, made_by, chosen, project=project, allow_network=allow_network, overwrite=overwrite
+    )
 
 
 def stream(
@@ -381,20 +393,5 @@ def stream(
     )
     options.setdefault("cuts", "reidentify")
     frames = open_source(source, allow_network=allow_network, reconnect_seconds=reconnect_seconds)
-    session = VideoSession(
-        loaded.with_memory(),
-        frames,
-        config or TrackConfig(**options),
-        runtime=loaded.runtime,
-        keeper=RecentKeeper(),
-    )
-    detector = CutDetector() if session.config.cuts != "ignore" else None
-    return LiveTracker(session, objects or {}, detector)
-
-
-def _name(image: Any) -> str:  # anything that read_image takes
-    """The file's name, where there is one."""
-    if isinstance(image, str | Path):
-        return Path(image).name
-    name = getattr(image, "filename", None) or getattr(image, "name", None)
-    return Path(name).name if isinstance(name, str | Path) else ""
+    chosen = config or TrackConfig(**options)
+    return LiveTracker.of(loaded.with_memory(), frames, chosen, loaded.runtime, objects)

@@ -12,9 +12,13 @@ from numpy import ndarray
 
 from segma.errors import InputError
 from segma.media.shots import CutDetector
-from segma.media.source import Frame
+from segma.media.source import Frame, FrameSource
+from segma.models.interfaces import WithMemory
 from segma.results import TrackFrame, TrackRecord
+from segma.runtime import Runtime
 from segma.tasks.track import VideoSession
+from segma.tasks.track_config import TrackConfig
+from segma.tasks.track_recent_keeper import RecentKeeper
 from segma.tracker import frame_prompt
 
 
@@ -28,6 +32,20 @@ class LiveTracker:
     session: VideoSession
     objects: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     detector: CutDetector | None = None
+
+    @classmethod
+    def of(
+        cls,
+        network: WithMemory,
+        source: FrameSource,
+        config: TrackConfig,
+        runtime: Runtime,
+        objects: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> LiveTracker:
+        """Over a source, in bounded memory; it looks for cuts unless the config says to ignore them."""
+        session = VideoSession(network, source, config, runtime=runtime, keeper=RecentKeeper())
+        detector = CutDetector() if config.cuts != "ignore" else None
+        return cls(session, objects or {}, detector)
 
     def __repr__(self) -> str:
         names = ", ".join(self.session.names) or "no objects"

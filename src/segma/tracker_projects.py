@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,31 @@ def open_project(source: object) -> Project | None:
     if not folder.is_dir() or not ((folder / DATABASE).is_file() or folder.suffix == ".segma"):
         return None
     return Project.open(folder)
+
+
+def tracker_of(
+    source: object,  # a project folder, or whatever media.source.open_source takes
+    made_by: Callable[[str | None], MadeBy],
+    config: TrackConfig,
+    *,
+    project: str | Path | None,
+    allow_network: bool,
+    overwrite: bool,
+) -> Tracker:
+    """A tracker of a project that was begun, else of a video; `made_by` is told the model that it names.
+
+    Raises InputError, StoreError, and what `made_by` raises.
+    """
+    begun = open_project(source)
+    if begun is None:
+        made = made_by(None)
+        frames = open_source(source, allow_network=allow_network)
+        return new_tracker(frames, made, config, project=project, overwrite=overwrite)
+    try:
+        return resume_tracker(begun, made_by(begun.settings.get("model")), config)
+    except BaseException:
+        begun.close()
+        raise
 
 
 def new_tracker(

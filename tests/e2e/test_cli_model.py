@@ -44,7 +44,7 @@ def test_list_names_every_model_with_its_licence(segma: Segma) -> None:
 
 def test_list_says_what_is_installed(segma: Segma, cache: Path) -> None:
     before = {row["name"]: row["weights"] for row in segma("model", "list", "--json").objects}
-    shipped = ("default", "tokenizer", "generator")
+    shipped = ("default", "tokenizer", "generator", "enhancer")
     assert before == {name: "installed" if name in shipped else "not fetched" for name in MODELS}
     cache.mkdir()
     (cache / "sam_vit_b_01ec64.pth").write_bytes(b"x" * 4321)

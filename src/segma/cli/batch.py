@@ -28,15 +28,21 @@ class Done:
 
 
 def run_batch(
-    items: Sequence[Item], places: Sequence[Place | None], work: Work, models: LazyModel, console: Console
+    items: Sequence[Item],
+    places: Sequence[Place | None],
+    work: Work,
+    models: LazyModel,
+    console: Console,
+    *,
+    steps: str = "clicks",
 ) -> int:
     """Do `work` for every picture with the place of its result, and give the exit code.
 
     Of a single picture the code is that of its error; of several it is 1 when some failed, and that of the
-    first when all did. A picture alone gets a function that shows the progress within it. Raises what
-    keeps the model from being loaded: then no picture can be done.
+    first when all did. A picture alone gets a function that shows the progress within it, in `steps`. Raises
+    what keeps the model from being loaded: then no picture can be done.
     """
-    with Bar("pictures" if len(items) > 1 else "clicks", quiet=console.quiet) as bar:
+    with Bar("pictures" if len(items) > 1 else steps, quiet=console.quiet) as bar:
         run = _Run(work, models, console, bar, is_alone=len(items) == 1)
         try:
             for number, (item, place) in enumerate(zip(items, places, strict=True)):

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT = "-"
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv"})
-_OURS = (".mask.png", ".cutout.png", ".cutout.webp", *(f".{kind}{end}" for kind in ("overlay", "sheet")
-         for end in (".png", ".jpg", ".jpeg", ".webp")))  # fmt: skip
+_OURS = (".mask.png", ".cutout.png", ".cutout.webp", ".2x.png", ".4x.png", *(f".{kind}{end}"
+         for kind in ("overlay", "sheet") for end in (".png", ".jpg", ".jpeg", ".webp")))  # fmt: skip
 _VIDEO_HINT = "Of a video: segma track, or segma cutout."
 _LIVE_HINT = "Of a live video: segma stream."
 
@@ -62,14 +62,29 @@ class Item:
         """The pixels. Raises InputError."""
         from segma.media.image import read_image
 
+        return read_image(self._source())
+
+    def read_with_alpha(
+        self,
+    ) -> tuple[UInt8[ndarray, "height width 3"], UInt8[ndarray, "height width"] | None]:
+        """The pixels, and how opaque they are; None where all are opaque. Raises InputError."""
+        from segma.media.alpha import read_alpha
+        from segma.media.image import read_image
+
+        source = self._source()
+        return read_image(source), read_alpha(source)
+
+    def _source(self) -> Path | bytes:
+        """The file, or the bytes of what is none. Raises InputError."""
+        from segma.media.network import fetch
+
         path = self.path
-        if path is not None:
-            if is_video_file(self.name):
-                raise InputError("input.unreadable", f"{path.name} is a video.", _VIDEO_HINT)
-            return read_image(path)
-        if self.name == STANDARD_INPUT:
-            return read_image(sys.stdin.buffer.read())
-        return read_image(self.name, allow_network=self.allow_network)
+        if path is None:
+            is_piped = self.name == STANDARD_INPUT
+            return sys.stdin.buffer.read() if is_piped else fetch(self.name, allowed=self.allow_network)
+        if is_video_file(self.name):
+            raise InputError("input.unreadable", f"{path.name} is a video.", _VIDEO_HINT)
+        return path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -45,6 +45,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
             module="segma.cli.tokens", help="Pictures and videos as codes of a tokenizer, and back."
         ),
         "generate": Verb(module="segma.cli.generate", help="Pictures and videos that a network makes up."),
+        "enhance": Verb(module="segma.cli.enhance", help="Pictures and videos 2 or 4 times larger."),
         "eval": Verb(module="segma.cli.evaluate", help="How good a model is on labelled pictures or clips."),
         "train": Verb(
             module="segma.cli.train", help="Train a model, or fit one to a folder of your labelled pictures."

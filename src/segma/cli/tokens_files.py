@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from segma.cli.tokens import Part
     from segma.media.footage import Footage
+    from segma.media.provenance import Mark
 
 _FOLDER, _PICTURE = "png", "picture"
 
@@ -116,6 +117,7 @@ def write_frames(
     fps: float | None,
     *,
     overwrite: bool,
+    mark: Mark | None = None,
 ) -> None:
     """Write a picture, or a video of a kind. Raises SegmaError."""
     from segma.media.image import write_image
@@ -124,10 +126,11 @@ def write_frames(
 
     if kind == _PICTURE:
         shown = list(frames)  # also of a picture all is read, so that a broken end is found
-        write_image(shown[0], path, overwrite=overwrite)
+        write_image(shown[0], path, overwrite=overwrite, mark=mark)
         return
     rate = fps or DEFAULT_FPS
-    with VideoWriter(path, size, kind=kind, timing=Timing.of_rate(rate), overwrite=overwrite) as writer:
+    timing = Timing.of_rate(rate)
+    with VideoWriter(path, size, kind=kind, timing=timing, overwrite=overwrite, mark=mark) as writer:
         for index, frame in enumerate(frames):
             writer.write(frame, index / rate)
 

@@ -16,6 +16,14 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SPARE = 1 << 20  # bytes of room that stay free, so that a full disk does not stop other programs
 
 
+def name_of(source: object) -> str:
+    """The file name of whatever a picture is given as, "" where it has none."""
+    if isinstance(source, str | Path):
+        return Path(source).name
+    name = getattr(source, "filename", None) or getattr(source, "name", None)
+    return Path(name).name if isinstance(name, str | Path) else ""
+
+
 def write_bytes(path: str | Path, data: bytes, *, overwrite: bool = False) -> Path:
     """Write a file, and give back its path.
 

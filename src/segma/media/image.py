@@ -107,7 +107,7 @@ def read_picture(picture: PictureFile, *, max_pixels: int = MAX_PIXELS) -> UInt8
 
 def read_mask(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Bool[ndarray, "height width"]:
     """The mask of a picture file: True where it is not black, or its palette index is not 0."""
-    image, _ = _decoded(path, max_pixels)
+    image, _ = decoded(path, max_pixels)
     if image.mode in ("P", "PA"):
         return np.asarray(image.getchannel(0) if image.mode == "PA" else image) > 0
     if image.mode in ("1", "L"):
@@ -117,7 +117,7 @@ def read_mask(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Bool[ndarray
 
 def read_palette(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> UInt8[ndarray, "height width"]:
     """The ids of a palette or grey PNG: its raw values, 0 for the background. Raises InputError."""
-    image, name = _decoded(path, max_pixels)
+    image, name = decoded(path, max_pixels)
     if image.mode not in ("P", "L", "1"):
         raise InputError("input.unreadable", f"{name}: holds colours ({image.mode}), not one id a pixel.")
     return np.array(image, np.uint8)
@@ -125,7 +125,7 @@ def read_palette(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> UInt8[nda
 
 def read_ids(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Int32[ndarray, "height width"]:
     """The raw values of a PNG of masks; of a colour 65536 R + 256 G + B. Raises InputError."""
-    image, _ = _decoded(path, max_pixels)
+    image, _ = decoded(path, max_pixels)
     if image.mode in ("P", "L", "1", "I") or image.mode.startswith("I;"):
         return np.array(image).astype(np.int32)
     return _channels(image).astype(np.int32) @ np.array([65536, 256, 1], np.int32)
@@ -313,9 +313,9 @@ def _open(stream: _Stream, name: str) -> Image.Image:
     )
 
 
-def _decoded(path: str | Path, max_pixels: int) -> tuple[Image.Image, str]:
-    """A picture file in its own mode, and its name for messages."""
-    data, name = _stream(path, False)
+def decoded(source: object, max_pixels: int) -> tuple[Image.Image, str]:
+    """A picture file, or its bytes, in its own mode, and its name for messages. Raises InputError."""
+    data, name = _stream(source, False)
     with data:
         image = _open(data, name)
         _check_size(image.size, name, max_pixels)

@@ -74,18 +74,21 @@ def writer_like(
     kind: str,
     first: int = 0,
     last: int | None = None,
+    scale: int = 1,
     overwrite: bool = False,
     mark: Mark | None = None,
 ) -> VideoWriter:
     """A writer for frames `first` to `last` of a source, with its times, colours, pixel shape and sound.
 
+    Frames are `scale` times as large as the source's.
     Raises InputError `input.exists` where the output is the source itself, and as `VideoWriter`.
     """
     end = source.num_frames if last is None else last + 1
     num_frames = None if end is None else max(1, end - first)
+    size = (scale * source.size[0], scale * source.size[1])
     if not isinstance(source, VideoFile):
         timing = Timing.of_rate(source.fps, num_frames=num_frames)
-        return VideoWriter(path, source.size, kind=kind, timing=timing, overwrite=overwrite, mark=mark)
+        return VideoWriter(path, size, kind=kind, timing=timing, overwrite=overwrite, mark=mark)
     if source.path is not None and _is_same(source.path, Path(path)):
         raise InputError(
             "input.exists", f"{source.name} is the source of this video.", "Give the output another name."
@@ -99,7 +102,7 @@ def writer_like(
     aspect = source.sample_aspect or Fraction(1)
     return VideoWriter(
         path,
-        source.size,
+        size,
         kind=kind,
         timing=timing,
         audio_from=source.path if source.has_audio else None,

@@ -98,10 +98,10 @@ class Enhancement:
                     on_progress(done, len(tiles))
         return made
 
-    def frames(self, frames: Iterable[Picture]) -> Iterator[Larger]:
+    def frames(self, frames: Iterable[Picture], cancel: threading.Event | None = None) -> Iterator[Larger]:
         """The frames of a clip, larger, one after the other. Raises as `picture`."""
         for frame in frames:
-            yield self.picture(frame)
+            yield self.picture(frame, cancel=cancel)
 
     def size_of(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width of what a picture of that size becomes. Raises InputError input.too_large."""

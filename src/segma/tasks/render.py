@@ -36,18 +36,20 @@ def write_frames(
     *,
     kind: str,
     stretch: Stretch,
+    scale: int = 1,
     overwrite: bool = False,
     mark: Mark | None = None,
 ) -> Path:
     """Write what `picture` makes of each frame, at the frame's own time, with the source's sound.
 
+    What it makes is `scale` times as large.
     Raises Cancelled, what `VideoWriter` raises, and what the source does. Of an error nothing is left.
     """
     first, last = stretch.first, stretch.last
     end = source.num_frames if last is None else last + 1
     total = None if end is None else max(0, end - first)
     with writer_like(
-        source, path, kind=kind, first=first, last=last, overwrite=overwrite, mark=mark
+        source, path, kind=kind, first=first, last=last, scale=scale, overwrite=overwrite, mark=mark
     ) as writer:
         for frame in source.frames(first, last):
             if stretch.cancel is not None and stretch.cancel.is_set():

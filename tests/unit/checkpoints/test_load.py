@@ -28,7 +28,9 @@ def toy_file(toy_model: Sam, toy_config: SamConfig, tmp_path: Path) -> Path:
     return save(toy_model, toy_config, tmp_path / "toy.safetensors", origin="a test", licence="CC0-1.0")
 
 
-@pytest.mark.parametrize(("name", "most_mebibytes"), [("default", 14), ("tokenizer", 8), ("generator", 6)])
+@pytest.mark.parametrize(
+    ("name", "most_mebibytes"), [("default", 14), ("tokenizer", 8), ("generator", 6), ("enhancer", 1)]
+)
 def test_what_is_in_the_package_is_small_and_has_its_record(name: str, most_mebibytes: int) -> None:
     loaded, path = load(name), embedded_folder() / f"{name}.safetensors"
     assert loaded.files == (path,) and path.stat().st_size <= most_mebibytes * 2**20
