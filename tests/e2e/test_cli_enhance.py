@@ -144,3 +144,14 @@ def test_codes_of_another_tokenizer_are_told(segma: Segma, networks: tuple[str, 
     grid.save(tmp_path / "other.codes")
     done = segma("enhance", tmp_path / "other.codes", *networks)
     assert done.code == 4 and "segma tokens decode --model tokenizer, then enhance that" in done.err
+
+
+def test_eval_prints_one_table(segma: Segma, networks: tuple[str, ...], photos: Path, tmp_path: Path) -> None:
+    done = segma("eval", "enhance", photos, *networks, "--no-codes", "-o", tmp_path / "report.json")
+    assert done.code == 1 and "b.jpg" in done.err and (tmp_path / "report.json").is_file()
+    rows = [line.split()[:4] for line in done.out.splitlines()[2:6]]
+    assert [row[:3] for row in rows] == [
+        [scale, way, "2"] for scale in ("2x:", "4x:") for way in ("bicubic", "ours")
+    ]
+    wrong = segma("eval", "enhance", photos, "-m", networks[3], "--tokenizer", networks[3])
+    assert wrong.code == 4 and "[model.task]" in wrong.err

@@ -11,6 +11,7 @@ import typer
 from segma.cli.command import command
 from segma.cli.compute import Compute, LazyModel
 from segma.cli.console import Console
+from segma.cli.enhance import EnhanceCompute
 from segma.cli.everything_options import MinIou, MinStability, PointsPerSide
 from segma.cli.exits import DONE, SOME_FAILED
 from segma.cli.generate import GenerateCompute
@@ -255,6 +256,27 @@ def tokens(
         size=size, clip_size=clip_size, frames=frames, peers=not no_peers, seed=evaluating.seed
     )
     return measure_tokens(data, fit, config, evaluating, LazyModel(compute, console))
+
+
+@app.command("enhance")
+@command
+def enhance(
+    data: Pixels,
+    evaluating: Evaluating,
+    compute: EnhanceCompute,
+    console: Console,
+    no_codes: Annotated[
+        bool, typer.Option("--no-codes", help="From pixels alone, not from the tokenizer's codes as well.")
+    ] = False,
+) -> int:
+    """PSNR and SSIM of pictures made smaller and enlarged again, beside bicubic, at every scale there is.
+
+    "from codes": what is enlarged went through the tokenizer's codes before. "better in": the share of the
+    pictures that are nearer to the original than bicubic brings them.
+    """
+    from segma.cli.evaluate_enhance import measure_enhancer
+
+    return measure_enhancer(data, evaluating, compute, LazyModel(compute, console), codes=not no_codes)
 
 
 @app.command("paper")
