@@ -26,7 +26,7 @@ Segma = Callable[..., Any]  # conftest's Ended
 def networks(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     """The options that name an enhancer and its tokenizer."""
     folder = tmp_path_factory.mktemp("models")
-    options = {"origin": "made up for tests", "licence": "CC0-1.0"}
+    options: Any = {"origin": "made up for tests", "licence": "CC0-1.0"}  # keywords
     enhancer = save(toy_enhancer(), TOY, folder / "toy.safetensors", **options)
     tokenizer = save(toy_tokenizer(LATENTS), LATENTS, folder / "toytok.safetensors", **options)
     return ("-m", str(enhancer), "--tokenizer", str(tokenizer))
