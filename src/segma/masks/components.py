@@ -1,4 +1,4 @@
-"""Connected parts of a mask: small holes filled, small islands dropped (OpenCV)."""
+"""Connected parts of a mask: small holes filled, small islands dropped; what masks grow by (OpenCV)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt8
 from numpy import ndarray
 
 
@@ -34,3 +34,9 @@ def remove_small_regions(
     if not stays.any():
         stays[1 + int(np.argmax(areas[1:]))] = True
     return stays[labels], True
+
+
+def disc(radius: int) -> UInt8[ndarray, "side side"]:
+    """What a mask grows or shrinks by: a disc of so many pixels around its middle one."""
+    side = 2 * radius + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)

@@ -21,6 +21,7 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 from torch import Tensor
 
+from segma.masks.components import disc
 from segma.tasks.second_look import Window
 from segma.tasks.track_config import TrackConfig
 
@@ -163,8 +164,7 @@ def steadied(
     allowed = found
     if config.reach:
         radius = max(1, round(config.reach * math.sqrt(np.count_nonzero(known))))
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-        allowed = found & (cv2.dilate(known.astype(np.uint8), disc) > 0)
+        allowed = found & (cv2.dilate(known.astype(np.uint8), disc(radius)) > 0)
     _, pieces = cv2.connectedComponents(allowed.astype(np.uint8), connectivity=8)
     kept = allowed & np.isin(pieces, pieces[known & allowed])
     lost = torch.as_tensor(found & ~kept, device=logits.device)

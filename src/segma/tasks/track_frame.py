@@ -21,6 +21,7 @@ from segma.tasks.preprocess import frame_to_model
 from segma.tasks.second_look import Window
 from segma.tasks.segment import usual_session
 from segma.tasks.track_config import TrackConfig
+from segma.tasks.track_correct import changed_where_clicked, correction
 from segma.tasks.track_plan import shot_at
 from segma.tasks.track_state import ABSENT_LOGIT, Close, EncodedFrame, FrameMemory, ObjectTrack, joined
 
@@ -232,7 +233,7 @@ def answer(session: VideoSession, track: ObjectTrack, frame: int, prompt: FrameP
         return masked(session, frame, prompt.mask)
     previous = previous_logits(session, track, frame)
     if session.model.memory_spec.follows_masks and session.model.input_spec.looks_twice:
-        return _looked(session, frame, prompt, previous)
+        return _looked(session, track, frame, prompt, previous)
     seen = encoded(session, frame)
     way = track.direction(frame)
     features = session.model.condition_first(seen.features)
@@ -248,19 +249,29 @@ def answer(session: VideoSession, track: ObjectTrack, frame: int, prompt: FrameP
 
 
 def _looked(
-    session: VideoSession, frame: int, prompt: FramePrompt, previous: torch.Tensor | None
+    session: VideoSession,
+    track: ObjectTrack,
+    frame: int,
+    prompt: FramePrompt,
+    previous: torch.Tensor | None,
 ) -> FrameMemory:
-    """Clicks and boxes answered as on a still, with its looks at parts of it; the mask is remembered."""
+    """Clicks and boxes answered as on a still, with its looks at parts of it; the mask is remembered.
+
+    Of an object that is told on another frame, clicks correct the mask of this one.
+    """
     if session.still is None or session.still[0] != frame:
         pixels = session.source.read(frame).pixels
         session.still = frame, usual_session(session.model, pixels, session.runtime)
-    asked = PromptSet(
-        points=prompt.points,
-        box=prompt.box,
-        mask=None if previous is None else MaskPrompt(previous.float().cpu().numpy()),
-    )
-    record = session.still[1].predict([asked]).records[0]
-    memory = masked(session, frame, record.compact)
+    still = session.still[1]
+    before = session.keeper.get(track.object_id, frame) if set(track.prompts) - {frame} else None
+    if prompt.points and not prompt.box and before is not None and before.compact.area:
+        record = still.predict([correction(before.compact, prompt.points)]).records[0]
+        mask = changed_where_clicked(before.compact, record.compact, prompt.points)
+    else:
+        given = None if previous is None else MaskPrompt(previous.float().cpu().numpy())
+        record = still.predict([PromptSet(points=prompt.points, box=prompt.box, mask=given)]).records[0]
+        mask = record.compact
+    memory = masked(session, frame, mask)
     memory.predicted_iou = record.predicted_iou
     return memory
 

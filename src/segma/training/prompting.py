@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
 
+from segma.masks.components import disc
 from segma.training.config import PromptConfig
 
 # Of the compared places: in the grown box of the object, near its edge; the rest anywhere. With fewer of the
@@ -33,7 +34,7 @@ def moved(
     width = int(abs(random.normal(0, 0.03 * min(w, h))) + random.random())
     if width:
         change = cv2.dilate if random.random() < 0.5 else cv2.erode
-        found = change(found, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1)))
+        found = change(found, disc(width))
     return np.asarray(found, np.uint8) if cv2.countNonZero(found) else mask
 
 
