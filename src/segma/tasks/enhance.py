@@ -33,6 +33,9 @@ Progress = Callable[[int, int | None], None]
 TILE_PIXELS = 256
 """Side of a tile of the small picture, of which the network holds a few dozen maps."""
 
+# Of the tokenizer, whose maps are those of a whole tile; a margin of 128 leaves latents as they were.
+_LATENT_TILES = tokenize.TokenizeConfig(tile_pixels=512)
+
 _log = logging.getLogger(__name__)
 
 
@@ -119,7 +122,9 @@ class Enhancement:
         if not self.network.enhance_spec.channels or self.tokenizer is None:
             return None
         header = tokenize.header_for(self.tokenizer, pixels.shape[:2], latents=True)
-        (group,) = tokenize.encode_groups(self.tokenizer, [pixels], header, runtime=self.runtime)
+        (group,) = tokenize.encode_groups(
+            self.tokenizer, [pixels], header, runtime=self.runtime, config=_LATENT_TILES
+        )
         return torch.from_numpy(group.values)[None]  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
 
     def _paint(self, made: Larger, tile: Tile, small: Picture, latents: Tensor | None) -> None:

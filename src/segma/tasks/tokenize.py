@@ -150,7 +150,7 @@ def encode_groups(
     streams: list[Any] = [None] * len(tiles)
     run = tokenizer.encode_latent if header.channels else tokenizer.encode_codes
     for piece in _pieces(_checked(frames, header.size), spec):
-        if piece.begins and not spec.chunk:
+        if piece.begins and not spec.chunk and header.fps is not None:  # a picture has nothing after it
             streams = [tokenizer.encoding_stream() for _ in tiles]
         with memory_errors(), torch.inference_mode():
             pixels = _to_pixels(piece.frames, header.grid, spec.patch)
@@ -180,7 +180,8 @@ def decode_groups(
     check_fits(spec, header)
     device = (runtime or Runtime()).torch_device
     tiles = _tiles(spec, header.grid, config)
-    streams: list[Any] = [None if spec.chunk else tokenizer.decoding_stream() for _ in tiles]
+    is_stream = not spec.chunk and header.fps is not None  # a picture has nothing after it
+    streams: list[Any] = [tokenizer.decoding_stream() if is_stream else None for _ in tiles]
     run = tokenizer.decode_latent if header.channels else tokenizer.decode_codes
     for piece in _runs(_fitting(groups, header), header.groups_of_chunk or 1):
         values = torch.as_tensor(np.stack([group.values for group in piece]))

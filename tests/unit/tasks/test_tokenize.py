@@ -118,6 +118,16 @@ def test_a_picture_is_the_first_frame_of_its_clip(network: OmniTokenizer) -> Non
     assert np.abs(shown.astype(int) - decode(network, whole, runtime=CPU)[0]).max() <= 1
 
 
+def test_of_a_picture_nothing_is_remembered(network: OmniTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    [picture] = smooth_clip(1)
+    wanted = codes_of(network, picture[None], is_picture=True)
+    pixels = decode(network, wanted, runtime=CPU)
+    for name in ("encoding_stream", "decoding_stream"):
+        monkeypatch.delattr(OmniTokenizer, name)
+    grid = codes_of(network, picture[None], is_picture=True)
+    assert grid == wanted and np.array_equal(decode(network, grid, runtime=CPU), pixels)
+
+
 def test_latents_come_back_as_means_and_decode() -> None:
     network = toy_tokenizer(KL)
     clip = smooth_clip(6)
