@@ -26,6 +26,8 @@ from segma.training.pixel_loader import PixelPool
 from segma.training.steps.enhancing import EnhanceStudent, enhance_step
 from segma.training.steps.result import StepResult
 
+# What says nothing in the beginning: the residual, and latents, which are larger than pixels (log, 30).
+_SILENT = ("heads.", "from_latents.")
 # What blocks add in the beginning, as a share of what layers usually say.
 _QUIET = 0.1
 # Sides of the kept pictures' middle that is enlarged: of most photos all there is in height.
@@ -146,7 +148,7 @@ def _fresh(config: TrainConfig) -> Network:
     module = Enhancer(sizes)
     with torch.no_grad():
         for name, each in module.named_parameters():
-            if name.startswith("heads.") or name.endswith(".bias"):
+            if name.startswith(_SILENT) or name.endswith(".bias"):
                 each.zero_()
         for block in module.blocks:
             assert isinstance(block, Block)
