@@ -54,5 +54,5 @@ def _about(change: Bool[ndarray, "height width"], points: Points, edge: int) -> 
     count, regions = cv2.connectedComponents(thick, connectivity=8)
     clicked = np.unique(regions[(near > 0) & (thick > 0)])
     chosen = np.isin(regions, clicked[clicked > 0]) if count > 1 else np.zeros_like(change)
-    grown = cv2.dilate(chosen.astype(np.uint8), disc(2 * edge)) | near
-    return change & (grown > 0)
+    grown = cv2.dilate(chosen.astype(np.uint8), disc(2 * edge))
+    return change & ((grown > 0) | (near > 0))

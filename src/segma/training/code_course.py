@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segma.checkpoints.load import load
 from segma.checkpoints.read import read_checkpoint
 from segma.errors import InputError, ModelError
 from segma.models.omnitokenizer.config import NAME, VARIANTS
 from segma.models.omnitokenizer.model import OmniTokenizer
 from segma.runtime import Runtime
 from segma.training.batch import PixelBatch
+from segma.training.beginning import copied, size_named, weights_named
 from segma.training.config import TrainConfig
 from segma.training.course import Network
 from segma.training.data import Samples
@@ -166,11 +166,9 @@ def _pool(samples: Samples) -> PixelPool:
 
 
 def _fresh(config: TrainConfig) -> Network:
-    if config.variant not in VARIANTS:
-        raise ModelError("model.unknown", f'No size "{config.variant}".', f"Sizes: {', '.join(VARIANTS)}.")
     if config.codes.to_gaussians:
         raise InputError("input.value", "codes.to_gaussians needs weights.", "Name them with --model.")
-    sizes = VARIANTS[config.variant]
+    sizes = size_named(config, VARIANTS)
     module = OmniTokenizer(sizes)
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
@@ -208,10 +206,7 @@ def _silence(module: OmniTokenizer) -> None:
 
 
 def _loaded(config: TrainConfig) -> Network:
-    found = load(config.start)
-    module = found.module
-    if not isinstance(module, OmniTokenizer):
-        raise ModelError("model.task", f"{found.name} is of the system {found.system}, not {NAME}.")
+    found, module = weights_named(config, OmniTokenizer, NAME)
     if config.codes.to_gaussians:
         if module.config.joint:
             raise InputError(
@@ -225,8 +220,7 @@ def _loaded(config: TrainConfig) -> Network:
         module.load_state_dict(kept, strict=False)
         _quiet(module)
         return Network(module, sizes, found.licence, None)
-    original = {name: value.detach().clone() for name, value in module.state_dict().items()}
-    return Network(module, module.config, found.licence, original)
+    return Network(module, module.config, found.licence, copied(module))
 
 
 def _lpips(name: str) -> Lpips | None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from torch import nn
 
-from segma.checkpoints.load import load
 from segma.errors import InputError, ModelError
 from segma.models.interfaces import CodeSpec
 from segma.models.omnitokenizer.dit import Dit
 from segma.models.omnitokenizer.dit_config import NAME, VARIANTS, DitConfig
+from segma.training.beginning import copied, size_named, weights_named
 from segma.training.config import TrainConfig
 from segma.training.course import Network
 from segma.training.generator_course import GeneratorCourse, check_classes, names_of_data
@@ -65,9 +65,7 @@ def course() -> DiffusionCourse:
 
 
 def _fresh(config: TrainConfig, codes: CodeSpec) -> Network:
-    if config.variant not in VARIANTS:
-        raise ModelError("model.unknown", f'No size "{config.variant}".', f"Sizes: {', '.join(VARIANTS)}.")
-    sizes = VARIANTS[config.variant]
+    sizes = size_named(config, VARIANTS)
     if not sizes.words:
         sizes = _for_data(config, sizes, codes)
     if config.generator.latent_scale:
@@ -103,13 +101,10 @@ def _for_data(config: TrainConfig, sizes: DitConfig, codes: CodeSpec) -> DitConf
 
 
 def _loaded(config: TrainConfig) -> Network:
-    found = load(config.start)
-    if not isinstance(found.module, Dit):
-        raise ModelError("model.task", f"{found.name} is of the system {found.system}, not {NAME}.")
-    sizes = found.module.config
+    found, module = weights_named(config, Dit, NAME)
+    sizes = module.config
     if not sizes.words:
         check_classes(config, sizes.num_classes, sizes.class_names)
-    original = {name: value.detach().clone() for name, value in found.module.state_dict().items()}
-    for name, each in found.module.named_parameters():
+    for name, each in module.named_parameters():
         each.requires_grad_(name not in _FIXED)
-    return Network(found.module, sizes, found.licence, original)
+    return Network(module, sizes, found.licence, copied(module))

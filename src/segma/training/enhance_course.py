@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import nn
 
-from segma.checkpoints.load import LoadedModel, load
+from segma.checkpoints.load import LoadedModel
 from segma.errors import InputError, ModelError
 from segma.models.interfaces import VisualTokenizer
 from segma.models.omnitokenizer.enhancer import Block, Enhancer
 from segma.models.omnitokenizer.enhancer_config import NAME, VARIANTS
 from segma.runtime import Runtime
+from segma.training.beginning import copied, size_named, tokenizer_named, weights_named
 from segma.training.config import TrainConfig
 from segma.training.course import Network
 from segma.training.data import Samples
@@ -61,12 +62,10 @@ class EnhanceCourse:
     def build(self, config: TrainConfig) -> Network:
         """An enhancer from nothing, which begins as bicubic, or from weights; it names the tokenizer."""
         torch.manual_seed(config.seed)  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
-        self._tokenizer = found = load(config.enhance.tokenizer)
-        if not isinstance(found.module, VisualTokenizer):
-            hint = "Name one: enhance.tokenizer=FILE."
-            raise ModelError("model.task", f"{found.name} is no tokenizer.", hint)
+        found, visual = tokenizer_named(config.enhance.tokenizer, "enhance.tokenizer")
+        self._tokenizer = found
         network = _loaded(config) if config.start else _fresh(config)
-        sizes, channels = network.config, found.module.code_spec.channels
+        sizes, channels = network.config, visual.code_spec.channels
         if sizes.channels not in (0, channels):
             text = f"The enhancer knows latents of {sizes.channels} channels, {found.name} has {channels}."
             raise ModelError("model.mismatch", text, "Name its tokenizer: enhance.tokenizer=FILE.")
@@ -142,9 +141,7 @@ def course() -> EnhanceCourse:
 
 
 def _fresh(config: TrainConfig) -> Network:
-    if config.variant not in VARIANTS:
-        raise ModelError("model.unknown", f'No size "{config.variant}".', f"Sizes: {', '.join(VARIANTS)}.")
-    sizes = VARIANTS[config.variant]
+    sizes = size_named(config, VARIANTS)
     module = Enhancer(sizes)
     with torch.no_grad():
         for name, each in module.named_parameters():
@@ -157,8 +154,5 @@ def _fresh(config: TrainConfig) -> Network:
 
 
 def _loaded(config: TrainConfig) -> Network:
-    found = load(config.start)
-    if not isinstance(found.module, Enhancer):
-        raise ModelError("model.task", f"{found.name} is of the system {found.system}, not {NAME}.")
-    original = {name: value.detach().clone() for name, value in found.module.state_dict().items()}
-    return Network(found.module, found.module.config, found.licence, original)
+    found, module = weights_named(config, Enhancer, NAME)
+    return Network(module, module.config, found.licence, copied(module))

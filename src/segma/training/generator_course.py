@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import nn
 
-from segma.checkpoints.load import LoadedModel, load
+from segma.checkpoints.load import LoadedModel
 from segma.errors import InputError, ModelError
 from segma.models.interfaces import CodeSpec, GeneratorSpec, VisualTokenizer
 from segma.runtime import Runtime
+from segma.training.beginning import tokenizer_named
 from segma.training.config import TrainConfig
 from segma.training.course import Network
 from segma.training.data import Samples
@@ -79,11 +80,8 @@ class GeneratorCourse(ABC):
     def build(self, config: TrainConfig) -> Network:
         """A network from nothing, or from weights; its sizes name the tokenizer."""
         torch.manual_seed(config.seed)  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
-        self._tokenizer = found = load(config.generator.tokenizer)
-        if not isinstance(found.module, VisualTokenizer):
-            hint = "Name one: generator.tokenizer=FILE."
-            raise ModelError("model.task", f"{found.name} is no tokenizer.", hint)
-        codes = found.module.code_spec
+        found, visual = tokenizer_named(config.generator.tokenizer, "generator.tokenizer")
+        self._tokenizer, codes = found, visual.code_spec
         if not (codes.channels if self.latents else codes.num_codes):
             knows = "latents" if self.latents else "codes"
             raise ModelError("model.task", f"{found.name} knows no {knows}.", "Name another tokenizer.")

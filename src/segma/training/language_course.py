@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from torch import nn
 
-from segma.checkpoints.load import load
 from segma.errors import InputError, ModelError
 from segma.models.interfaces import CodeSpec
 from segma.models.omnitokenizer.gpt import Gpt
 from segma.models.omnitokenizer.gpt_config import BARE, NAME, VARIANTS, WORDED, GptConfig
+from segma.training.beginning import copied, size_named, weights_named
 from segma.training.config import TrainConfig
 from segma.training.course import Network
 from segma.training.generator_course import GeneratorCourse, check_classes, names_of_data
@@ -62,9 +62,7 @@ def course() -> LanguageCourse:
 
 
 def _fresh(config: TrainConfig, codes: CodeSpec) -> Network:
-    if config.variant not in VARIANTS:
-        raise ModelError("model.unknown", f'No size "{config.variant}".', f"Sizes: {', '.join(VARIANTS)}.")
-    sizes = VARIANTS[config.variant]
+    sizes = size_named(config, VARIANTS)
     if sizes.order != WORDED:
         sizes = _for_data(config, sizes, codes)
     elif sizes.vocabulary - sizes.first_code != codes.num_codes:
@@ -94,11 +92,8 @@ def _for_data(config: TrainConfig, sizes: GptConfig, codes: CodeSpec) -> GptConf
 
 
 def _loaded(config: TrainConfig) -> Network:
-    found = load(config.start)
-    if not isinstance(found.module, Gpt):
-        raise ModelError("model.task", f"{found.name} is of the system {found.system}, not {NAME}.")
-    sizes = found.module.config
+    found, module = weights_named(config, Gpt, NAME)
+    sizes = module.config
     if sizes.order not in (BARE, WORDED):
         check_classes(config, sizes.num_classes, sizes.class_names)
-    original = {name: value.detach().clone() for name, value in found.module.state_dict().items()}
-    return Network(found.module.requires_grad_(True), sizes, found.licence, original)
+    return Network(module.requires_grad_(True), sizes, found.licence, copied(module))

@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from segma.checkpoints.load import load
-from segma.errors import InputError, ModelError
+from segma.errors import InputError
 from segma.models.sam2.config import VARIANTS
 from segma.models.sam2.model import Sam2
+from segma.training.beginning import copied, size_named, weights_named
 from segma.training.config import TrainConfig
 from segma.training.course import Network
 
@@ -45,32 +45,25 @@ def build(config: TrainConfig) -> Network:
 
 
 def _fresh(config: TrainConfig) -> Network:
-    if config.variant not in VARIANTS:
-        raise ModelError("model.unknown", f'No size "{config.variant}".', f"Sizes: {', '.join(VARIANTS)}.")
     if config.frozen:
         raise InputError(
             "input.value",
             f"{config.name} keeps weights as they are ({', '.join(config.frozen)}), but has none.",
             "Say what to start from: --model NAME|FILE.",
         )
-    sizes = VARIANTS[config.variant]
+    sizes = size_named(config, VARIANTS)
     sizes = replace(sizes, image_size=config.image_size or sizes.image_size)
     return Network(Sam2(sizes), sizes, "unknown", None)
 
 
 def _loaded(config: TrainConfig) -> Network:
-    found = load(config.start)
-    if not isinstance(found.module, Sam2):
-        raise ModelError(
-            "model.task", f"{found.name} is of the system {found.system}.", "Only SAM 2 can be trained."
-        )
-    module, sizes = found.module, found.module.config
+    found, module = weights_named(config, Sam2, "sam2")
+    sizes = module.config
     if config.image_size not in (0, sizes.image_size):
         sizes = replace(sizes, image_size=config.image_size)
         module = Sam2(sizes)
         module.load_state_dict(found.module.state_dict())
-    original = {name: value.detach().clone() for name, value in module.state_dict().items()}
-    return Network(module, sizes, found.licence, original)
+    return Network(module, sizes, found.licence, copied(module))
 
 
 def blend(module: nn.Module, original: Mapping[str, Tensor], share: float) -> None:
