@@ -51,7 +51,9 @@ def test_a_project_beside_the_source_and_the_report(track: Segma, clip: Path) ->
     quality = r"lowest quality (at frame \d+ \(\d\.\d\d\)|not measured)"
     assert re.fullmatch(rf"  ball      +\d+ present +\d+ absent   {quality}", lines[1])
     assert re.fullmatch(rf"  player 7  +\d+ present +\d+ absent   {quality}   3 not tracked", lines[2])
-    assert re.match(r"done in \d+\.\d s \(\d+\.\d fps\), peak memory \d+ MB\.   look next at: ", lines[3])
+    assert re.match(
+        r"done in \d+\.\d s \(\d+\.\d fps\), peak memory [\d.]+ [MG]B\.   look next at: ", lines[3]
+    )
     assert len(lines) == 4
     assert done.err.splitlines() == [f"saved {clip.with_suffix('.segma')}"]
 
