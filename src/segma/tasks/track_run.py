@@ -44,7 +44,7 @@ OnProgress = Callable[[int, int | None], None]
 
 @dataclass(slots=True)
 class Propagation:
-    """A run under way. `alike` holds, by object, frames that were as before and are not written yet.
+    """A run under way. `alike` holds, by object, frames that say nothing new and are not written yet.
 
     `silent_until`: frames up to this one are computed again and not written (a run that is resumed).
     """
@@ -297,7 +297,7 @@ class Propagation:
             path.forget_far(frame, config.window, keep)
 
     def _put(self, track: ObjectTrack, frame: int, record: TrackRecord) -> None:
-        """Write a record, unless the object is as before: then it waits for its like, and may stop."""
+        """Write a record, unless the object is as before or lost: then it waits for its like, and may stop."""
         if self.silent_until is not None:
             if (frame <= self.silent_until) != self.reverse or frame == self.silent_until:
                 return
@@ -307,7 +307,7 @@ class Propagation:
         if kept == record and record.source == "person":
             return
         if self.may_stop and record.source == "model":
-            if kept is not None and mask_iou(kept.compact, record.compact) > session.config.same_iou:
+            if kept is not None and (self._is_alike(kept, record) or self._is_lost(key, frame, kept, record)):
                 self.alike.setdefault(key, []).append((frame, record))
                 if len(self.alike[key]) >= session.config.same_frames:
                     self.stopped.add(key)
@@ -316,6 +316,19 @@ class Propagation:
             self._flush(key)
         session.keeper.put(self.run, key, frame, record)
         self.fresh[key] = record
+
+    def _is_alike(self, kept: TrackRecord, record: TrackRecord) -> bool:
+        return mask_iou(kept.compact, record.compact) > self.session.config.same_iou
+
+    def _is_lost(self, key: int, frame: int, kept: TrackRecord, record: TrackRecord) -> bool:
+        """Whether an object that an earlier prompt's run has found is found no more by a run back to it.
+
+        So a correction after an absence leaves what was right before the absence.
+        """
+        if not self.reverse or record.compact.area or not kept.compact.area:
+            return False
+        first = next(s.first for s in self.plan if s.object_id == key and s.holds(frame))
+        return first - 1 in self.session.tracks[key].anchors
 
     def _flush(self, key: int) -> None:
         for frame, record in self.alike.pop(key, []):

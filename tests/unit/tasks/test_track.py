@@ -189,6 +189,22 @@ def test_same_masks_stop_a_run_early_and_stay_bit_for_bit() -> None:
     assert {frame for frame in after if after[frame] != before[frame]} <= {30}
 
 
+def test_a_run_back_to_an_earlier_prompt_leaves_what_it_does_not_find() -> None:
+    frames = np.full((44, 96, 128, 3), MIDDLE, np.uint8)
+    frames[:16, 10:40, 8:40] = LIGHT
+    frames[16:, 50:80, 60:92] = DARK
+    video = session(frames, same_frames=4)
+    video.say("it", 0, click(20, 25))
+    drain(video.run())
+    before = kept(video, "it")
+    assert all(before[frame].is_present for frame in range(16)) and not before[30].compact.area
+    video.say("it", 34, click(75, 65))
+    done = drain(video.run_stale())
+    after = kept(video, "it")
+    assert after[18].compact.area and {17, 18, 33, 35} <= set(done)
+    assert all(after[frame] == before[frame] for frame in range(16))
+
+
 def test_masks_as_prompts_are_kept_as_they_are() -> None:
     video = session()
     dense = np.zeros((96, 128), bool)
