@@ -80,8 +80,7 @@ class TrackConfig:
     before_first_prompt: bool = False
     """Forward runs also give masks on frames before an object's first prompt."""
     same_frames: int = 10
-    """A re-track ends after so many frames that are as before, or that it loses though an earlier prompt's run
-    has found them."""
+    """A re-track ends after so many frames that are as before, or that only an earlier prompt's run found."""
     same_iou: float = 0.98
     """IoU above which a frame is as before."""
     cached_frames: int = 2

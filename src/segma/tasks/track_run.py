@@ -297,7 +297,7 @@ class Propagation:
             path.forget_far(frame, config.window, keep)
 
     def _put(self, track: ObjectTrack, frame: int, record: TrackRecord) -> None:
-        """Write a record, unless the object is as before or lost: then it waits for its like, and may stop."""
+        """Write a record, unless it says nothing new: then it waits for its like, and may stop."""
         if self.silent_until is not None:
             if (frame <= self.silent_until) != self.reverse or frame == self.silent_until:
                 return

@@ -9,17 +9,31 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from math import isqrt
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 from segma.errors import ModelError
-from segma.models.naming import Shape, count_blocks, strip_prefixes
-from segma.models.omnitokenizer.dit_config import NAME, VARIANTS, DitConfig
-from segma.models.omnitokenizer.layout import refuse_transformers, usual_heads
+from segma.models.naming import Shape, count_blocks
+from segma.models.omnitokenizer.dit_config import VARIANTS, DitConfig
+from segma.models.omnitokenizer.layout import usual_heads
+from segma.models.omnitokenizer.official_only import (
+    strip_wrapping,
+    to_official,
+    to_transformers,
+    transformers_config,
+    with_transformers_config,
+)
 
-T = TypeVar("T")
+__all__ = [
+    "detect",
+    "layout_of",
+    "strip_wrapping",
+    "to_official",
+    "to_transformers",
+    "transformers_config",
+    "with_transformers_config",
+]
 
 _MARKS = frozenset({"x_embedder.proj.weight", "blocks.0.adaLN_modulation.1.weight"})
-_WRAPPINGS = ("module.", "model.", "_orig_mod.")
 # Heads by width in the sizes S, B, L and XL (Peebles and Xie 2023, table 1).
 _HEADS = MappingProxyType({384: 6, 768: 12, 1024: 16, 1152: 16})
 _HEAD_DIM = 64
@@ -28,31 +42,6 @@ _HEAD_DIM = 64
 def layout_of(names: Iterable[str]) -> Literal["official"] | None:
     """Which naming these are, by two names that go together; None when it is another."""
     return "official" if set(names) >= _MARKS else None
-
-
-def strip_wrapping(state: Mapping[str, T]) -> dict[str, T]:
-    """The same entries without the prefixes that training code puts before names."""
-    return strip_prefixes(state, _WRAPPINGS)
-
-
-def to_official(state: Mapping[str, T]) -> dict[str, T]:
-    """The entries as they are."""
-    return dict(state)
-
-
-def to_transformers(state: Mapping[str, T]) -> dict[str, T]:
-    """`ModelError` model.mismatch: transformers knows no such network."""
-    refuse_transformers(NAME)
-
-
-def transformers_config(config: DitConfig) -> dict[str, Any]:  # JSON
-    """`ModelError` model.mismatch: transformers knows no such network."""
-    refuse_transformers(NAME)
-
-
-def with_transformers_config(config: DitConfig, values: Mapping[str, Any]) -> DitConfig:  # JSON
-    """The config as it is: no config.json belongs to these weights."""
-    return config
 
 
 def detect(shapes: Mapping[str, Shape]) -> DitConfig | None:

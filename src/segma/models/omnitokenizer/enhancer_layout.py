@@ -6,48 +6,36 @@ There is one naming, "official". Everything here is pure and works on shapes as 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 from segma.errors import ModelError
-from segma.models.naming import Shape, count_blocks, strip_prefixes
-from segma.models.omnitokenizer.enhancer_config import NAME, EnhancerConfig
-from segma.models.omnitokenizer.layout import refuse_transformers
+from segma.models.naming import Shape, count_blocks
+from segma.models.omnitokenizer.enhancer_config import EnhancerConfig
+from segma.models.omnitokenizer.official_only import (
+    strip_wrapping,
+    to_official,
+    to_transformers,
+    transformers_config,
+    with_transformers_config,
+)
 
-T = TypeVar("T")
+__all__ = [
+    "detect",
+    "layout_of",
+    "strip_wrapping",
+    "to_official",
+    "to_transformers",
+    "transformers_config",
+    "with_transformers_config",
+]
 
 _STEM, _LATENTS = "stem.weight", "from_latents.weight"
 _MARKS = frozenset({_STEM, "blocks.0.first.weight"})
-_WRAPPINGS = ("module.", "model.", "_orig_mod.")
 
 
 def layout_of(names: Iterable[str]) -> Literal["official"] | None:
     """Which naming these are, by two names that go together; None when it is another."""
     return "official" if set(names) >= _MARKS else None
-
-
-def strip_wrapping(state: Mapping[str, T]) -> dict[str, T]:
-    """The same entries without the prefixes that training code puts before names."""
-    return strip_prefixes(state, _WRAPPINGS)
-
-
-def to_official(state: Mapping[str, T]) -> dict[str, T]:
-    """The entries as they are."""
-    return dict(state)
-
-
-def to_transformers(state: Mapping[str, T]) -> dict[str, T]:
-    """`ModelError` model.mismatch: transformers knows no such network."""
-    refuse_transformers(NAME)
-
-
-def transformers_config(config: EnhancerConfig) -> dict[str, Any]:  # JSON
-    """`ModelError` model.mismatch: transformers knows no such network."""
-    refuse_transformers(NAME)
-
-
-def with_transformers_config(config: EnhancerConfig, values: Mapping[str, Any]) -> EnhancerConfig:  # JSON
-    """The config as it is: no config.json belongs to these weights."""
-    return config
 
 
 def detect(shapes: Mapping[str, Shape]) -> EnhancerConfig | None:

@@ -13,8 +13,25 @@ from typing import Any, Literal, TypeVar
 
 from segma.errors import ModelError
 from segma.models.naming import Shape, count_blocks, strip_prefixes
-from segma.models.omnitokenizer.gpt_config import NAME, VARIANTS, GptConfig
-from segma.models.omnitokenizer.layout import refuse_transformers, usual_heads
+from segma.models.omnitokenizer.gpt_config import VARIANTS, GptConfig
+from segma.models.omnitokenizer.layout import usual_heads
+from segma.models.omnitokenizer.official_only import (
+    to_transformers,
+    transformers_config,
+    with_transformers_config,
+)
+
+__all__ = [
+    "TOKENIZER_PREFIX",
+    "detect",
+    "layout_of",
+    "strip_wrapping",
+    "to_official",
+    "to_transformers",
+    "transformers_config",
+    "with_arguments",
+    "with_transformers_config",
+]
 
 T = TypeVar("T")
 
@@ -41,21 +58,6 @@ def to_official(state: Mapping[str, T]) -> dict[str, T]:
     """The entries that belong to the network, without the tokenizer and the masks."""
     kept = (name for name in state if not name.startswith(_OTHERS) and not name.endswith(_UNUSED))
     return {name: state[name] for name in kept}
-
-
-def to_transformers(state: Mapping[str, T]) -> dict[str, T]:
-    """`ModelError` model.mismatch: transformers knows no such network."""
-    refuse_transformers(NAME)
-
-
-def transformers_config(config: GptConfig) -> dict[str, Any]:  # JSON
-    """`ModelError` model.mismatch: transformers knows no such network."""
-    refuse_transformers(NAME)
-
-
-def with_transformers_config(config: GptConfig, values: Mapping[str, Any]) -> GptConfig:  # JSON
-    """The config as it is: no config.json belongs to these weights."""
-    return config
 
 
 def detect(shapes: Mapping[str, Shape]) -> GptConfig | None:

@@ -10,20 +10,38 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from math import isqrt
-from typing import Any, Literal, NoReturn, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from torch import Tensor
 
 from segma.errors import ModelError
-from segma.models.naming import Shape, count_blocks, strip_prefixes
+from segma.models.naming import Shape, count_blocks
 from segma.models.omnitokenizer.config import MOVING_WINDOW, NAME, PLAIN, WINDOW, OmniTokenizerConfig
+from segma.models.omnitokenizer.official_only import (
+    strip_wrapping,
+    to_transformers,
+    transformers_config,
+    with_transformers_config,
+)
+
+__all__ = [
+    "detect",
+    "layout_of",
+    "shape_of",
+    "strip_wrapping",
+    "to_official",
+    "to_transformers",
+    "transformers_config",
+    "usual_heads",
+    "with_arguments",
+    "with_transformers_config",
+]
 
 T = TypeVar("T")
 
 _FIRST = "encoder.to_patch_emb_first_frame."
 _TRAINING = ("image_discriminator.", "video_discriminator.", "perceptual_model.")
 _CODEBOOK = "codebook."
-_WRAPPINGS = ("module.", "model.", "_orig_mod.")
 _JOINT, _SHORTCUT = "pre_kl_conv.1.weight", "shortcut.to_numbers.0.weight"
 _NUMBERS, _CHANNELS = "pre_vq_conv.1.weight", "post_vq_conv.1.weight"
 
@@ -52,37 +70,10 @@ def layout_of(names: Iterable[str]) -> Literal["official"] | None:
     return "official" if any(name.startswith(_FIRST) for name in names) else None
 
 
-def strip_wrapping(state: Mapping[str, T]) -> dict[str, T]:
-    """The same entries without the prefixes that training code puts before names."""
-    return strip_prefixes(state, _WRAPPINGS)
-
-
 def to_official(state: Mapping[str, T]) -> dict[str, T]:
     """The entries that belong to the network, without those of training."""
     unused = (*_TRAINING, _CODEBOOK) if _is_continuous(state) else _TRAINING
     return {name: value for name, value in state.items() if not name.startswith(unused)}
-
-
-def to_transformers(state: Mapping[str, T]) -> dict[str, T]:
-    """`ModelError` model.mismatch: transformers knows no such network."""
-    refuse_transformers(NAME)
-
-
-def transformers_config(config: OmniTokenizerConfig) -> dict[str, Any]:  # JSON
-    """`ModelError` model.mismatch: transformers knows no such network."""
-    refuse_transformers(NAME)
-
-
-def with_transformers_config(config: OmniTokenizerConfig, values: Mapping[str, Any]) -> OmniTokenizerConfig:
-    """The config as it is: no config.json belongs to these weights."""
-    return config
-
-
-def refuse_transformers(network: str) -> NoReturn:
-    """Raises `ModelError` model.mismatch for a network that has no layout of transformers."""
-    raise ModelError(
-        "model.mismatch", f"{network}: transformers has no such network.", "Use the official layout."
-    )
 
 
 def detect(shapes: Mapping[str, Shape]) -> OmniTokenizerConfig | None:
