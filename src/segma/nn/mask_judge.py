@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from segma.nn.sliding import widest
+
 # Channels that the image embedding is narrowed to before it is averaged.
 _NARROW = 32
 _NUM_SCALARS = 4
@@ -52,7 +54,7 @@ class MaskJudge(nn.Module):
         chance = logits.detach().sigmoid()
         narrow = self.narrow(image.to(self.narrow.weight.dtype)).float()
         coarse = F.adaptive_avg_pool2d(chance, narrow.shape[-1])
-        weights = torch.cat([chance, _widened(chance) - chance], 1)
+        weights = torch.cat([chance, widest(chance, _REACH) - chance], 1)
         of_maps = (_means(each.detach().float(), weights) for each in (fine, prompt))
         inside, beside, outside = (torch.cat(pair, 2) for pair in zip(*of_maps, strict=True))
         parts = [
@@ -72,12 +74,6 @@ class MaskJudge(nn.Module):
         judged = guess + found[..., 0]
         importance = judged.detach().mul(_SHARPNESS).softmax(1)
         return judged, object_score + (importance * found[..., 1]).sum(1)
-
-
-def _widened(chance: Float[Tensor, "batch masks h w"]) -> Float[Tensor, "batch masks h w"]:
-    """The largest chance within `_REACH` cells; one axis at a time is faster."""
-    wide = F.max_pool2d(chance, (1, 2 * _REACH + 1), 1, (0, _REACH))
-    return F.max_pool2d(wide, (2 * _REACH + 1, 1), 1, (_REACH, 0))
 
 
 def _means(

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from segma.nn.sliding import widest
+
 NUM_MAPS = 5
 # Standard deviations of a click's two bells, in cells of the map.
 _NARROW, _WIDE = 1.0, 6.0
@@ -77,23 +79,27 @@ def num_channels(num_levels: int) -> int:
     return 1 + NUM_MAPS + _NUM_REFERENCES * num_levels
 
 
+def directions(levels: Sequence[Float[Tensor, "_ _ _ _"]]) -> tuple[Float[Tensor, "_ _ _ _"], ...]:
+    """The features of each place without their mean, at length 1: what likeness compares."""
+    centred = (level.float() - level.float().mean(1, keepdim=True) for level in levels)
+    return tuple(F.normalize(each, dim=1) for each in centred)
+
+
 def likeness_maps(
     levels: Sequence[Float[Tensor, "_ _ _ _"]], drawn: Float[Tensor, "batch maps side side"]
 ) -> Float[Tensor, "batch more side side"]:
     """How alike each place is, by its features, to what was pointed at: cosines, of every level.
 
     Four for each level: to the foreground clicks, to the background clicks, to the inside and to the outside
-    of the mask prompt (or of the box). 0 where there is none. `drawn` is the mask, then the maps; levels may
-    have batch 1 for many prompts.
+    of the mask prompt (or of the box). 0 where there is none. `levels` are `directions`, and may have batch 1
+    for many prompts; `drawn` is the mask, then the maps.
     """
     side = drawn.shape[-1]
     references = _references(drawn)
     found: list[Tensor] = []
     for level in levels:
-        features = level.float() - level.float().mean(1, keepdim=True)
-        features = F.normalize(features, dim=1)
         weights = F.adaptive_avg_pool2d(references, level.shape[-1])
-        features = features.expand(len(weights), -1, -1, -1)
+        features = level.expand(len(weights), -1, -1, -1)
         means = F.normalize(torch.einsum("bryx,bcyx->brc", weights, features), dim=2, eps=1e-4)
         alike = torch.einsum("brc,bcyx->bryx", means, features)
         found.append(F.interpolate(alike, (side, side), mode="bilinear", align_corners=False))
@@ -104,9 +110,7 @@ def _references(drawn: Float[Tensor, "batch maps side side"]) -> Float[Tensor, "
     """Weights of the places that others are compared with; each sums to one, or is 0 where there is none."""
     mask, foreground, background, box = drawn[:, 0], drawn[:, 1], drawn[:, 3], drawn[:, 5]
     has_mask = (mask != 0).flatten(1).any(1).view(-1, 1, 1)
-    wide = 2 * round(_RING * drawn.shape[-1]) + 1
-    around = F.max_pool2d(box[:, None], (1, wide), 1, (0, wide // 2))  # one axis at a time is faster
-    around = F.max_pool2d(around, (wide, 1), 1, (wide // 2, 0))[:, 0]
+    around = widest(box, round(_RING * drawn.shape[-1]))
     inside = torch.where(has_mask, (mask > 0).to(mask.dtype), box)
     outside = torch.where(has_mask, (mask < 0).to(mask.dtype), around - box)
     weights = torch.stack([foreground, background, inside, outside], 1)

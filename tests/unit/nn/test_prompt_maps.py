@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from segma.nn.prompt_maps import NUM_MAPS, likeness_maps, num_channels, prompt_maps, with_mask
+from segma.nn.prompt_maps import NUM_MAPS, directions, likeness_maps, num_channels, prompt_maps, with_mask
 
 SIDE, SIZE = 16, 64
 CPU = torch.device("cpu")
@@ -55,7 +55,7 @@ def _two_halves() -> torch.Tensor:
 
 def test_what_is_pointed_at_is_alike_to_itself() -> None:
     drawn = with_mask(_maps(coords=torch.tensor([[[10.0, 30.0]]]), labels=torch.tensor([[1]])), None)
-    alike = likeness_maps([_two_halves()], drawn)
+    alike = likeness_maps(directions([_two_halves()]), drawn)
     assert alike.shape == (1, 4, SIDE, SIDE)
     assert alike[0, 0, 8, 2] > 0.99
     assert alike[0, 0, 8, 13] < 0
@@ -65,12 +65,12 @@ def test_what_is_pointed_at_is_alike_to_itself() -> None:
 def test_a_box_and_a_mask_compare_with_inside_and_outside() -> None:
     left = torch.tensor([[-0.5, -0.5, 31.5, 63.5]])
     drawn = with_mask(_maps(boxes=left), None)
-    inside, outside = likeness_maps([_two_halves()], drawn)[0, 2:]
+    inside, outside = likeness_maps(directions([_two_halves()]), drawn)[0, 2:]
     assert inside[8, 2] > 0.9 > 0 > inside[8, 13]
     assert outside[8, 13] > 0.9
     logits = torch.full((1, 1, SIDE, SIDE), -5.0)
     logits[..., 8:] = 5  # the mask says right, whatever the box said
-    again = likeness_maps([_two_halves()], with_mask(_maps(boxes=left), logits))[0, 2]
+    again = likeness_maps(directions([_two_halves()]), with_mask(_maps(boxes=left), logits))[0, 2]
     assert again[8, 13] > 0.9
 
 
@@ -80,7 +80,7 @@ def test_levels_of_one_image_serve_many_prompts() -> None:
         coords, torch.ones(2, 1, dtype=torch.long), None, batch=2, side=SIDE, image_size=SIZE, device=CPU
     )
     drawn = with_mask(drawn, None)
-    shared = likeness_maps([_two_halves()], drawn)
-    own = likeness_maps([_two_halves().expand(2, -1, -1, -1)], drawn)
+    shared = likeness_maps(directions([_two_halves()]), drawn)
+    own = likeness_maps(directions([_two_halves().expand(2, -1, -1, -1)]), drawn)
     assert torch.equal(shared, own)
     assert num_channels(1) == drawn.shape[1] + shared.shape[1]

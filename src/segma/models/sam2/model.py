@@ -29,17 +29,21 @@ from segma.nn.mask_head import Skips
 from segma.nn.mlp import MlpStack
 from segma.nn.position import sine_line, sine_map
 from segma.nn.prompt_encoder import FIRST_CORNER, PromptEncoder
-from segma.nn.prompt_maps import likeness_maps, num_channels, prompt_maps, with_mask
+from segma.nn.prompt_maps import directions, likeness_maps, num_channels, prompt_maps, with_mask
 from segma.nn.two_way import ImageSide
 from segma.nn.view_judge import ViewJudge, num_features
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What the decoder needs of one frame: the first layer's projections if one image serves all prompts."""
+    """What the decoder needs of one frame: the first layer's projections if one image serves all prompts.
+
+    `directions` are those that drawn prompts are compared with; none for weights that know tokens only.
+    """
 
     side: ImageSide | None
     skips: Skips
+    directions: tuple[Float[Tensor, "_ _ _ _"], ...]
 
 
 class Sam2(nn.Module):
@@ -137,7 +141,7 @@ class Sam2(nn.Module):
         if len(embedding) == 1 and not self.config.prompt_maps:
             image = _rows(embedding) + self.sam_prompt_encoder.no_mask_embed.weight.to(embedding.dtype)
             side = self.sam_mask_decoder.transformer.share(image, self._position(embedding))
-        return Shared(side, Skips.of(*features.fine))
+        return Shared(side, Skips.of(*features.fine), self._directions(features))
 
     def decode(
         self, features: ImageFeatures, prompts: PromptTensors, shared: Shared | None = None
@@ -152,7 +156,10 @@ class Sam2(nn.Module):
             shared = self.share(features)
         skips = shared.skips if shared else Skips.of(*features.fine)
         side = shared.side if shared and prompts.mask_logits is None else None
-        prompt = self._drawn(features, prompts, sparse) if self.config.prompt_maps else None
+        prompt = None
+        if self.config.prompt_maps:
+            levels = shared.directions if shared else self._directions(features)
+            prompt = self._drawn(levels, prompts, sparse)
         if side is None:
             dense = prompts.mask_logits if prompt is None else prompt
             side = self._own_side(features.embedding, dense, has_mask=prompts.mask_logits is not None)
@@ -210,8 +217,12 @@ class Sam2(nn.Module):
             memory = memory + (~present).view(-1, 1, 1, 1) * self.no_obj_embed_spatial
         return memory.contiguous()
 
+    def _directions(self, features: ImageFeatures) -> tuple[Float[Tensor, "_ _ _ _"], ...]:
+        """Those that drawn prompts are compared with."""
+        return directions((features.embedding, *features.fine)) if self.config.prompt_maps else ()
+
     def _drawn(
-        self, features: ImageFeatures, prompts: PromptTensors, sparse: Tensor | None
+        self, levels: Sequence[Float[Tensor, "_ _ _ _"]], prompts: PromptTensors, sparse: Tensor | None
     ) -> Float[Tensor, "batch maps side side"]:
         """The prompts as maps, the mask prompt first, then how alike every place is to what they point at."""
         batch = 1 if sparse is None else len(sparse)
@@ -227,7 +238,7 @@ class Sam2(nn.Module):
             device=self.no_mem_embed.device,
         )
         drawn = with_mask(maps, prompts.mask_logits)
-        return torch.cat([drawn, likeness_maps((features.embedding, *features.fine), drawn)], 1)
+        return torch.cat([drawn, likeness_maps(levels, drawn)], 1)
 
     def _own_side(
         self,
