@@ -242,9 +242,9 @@ class VideoSession:
     ) -> Iterator[TrackFrame]:
         """Track again only what corrections have outdated, forward and then in reverse.
 
-        From every corrected frame to the neighbouring prompted frames, cuts and absences; less where for
-        `config.same_frames` frames on end the masks are as before, or, on the way back to an earlier prompt,
-        the object is lost that was found from there. Nothing else is touched.
+        From every corrected frame to the neighbouring prompted frames, cuts and absences; less where the
+        masks are as before for `config.same_frames` frames on end, or, on the way back to an earlier prompt,
+        less sure than those from there (`config.worse_frames`). Nothing else is touched.
         """
         cuts = () if self.config.cuts == "ignore" else self.cuts
         tracks = list(self.tracks.values())

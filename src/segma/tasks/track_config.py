@@ -80,9 +80,12 @@ class TrackConfig:
     before_first_prompt: bool = False
     """Forward runs also give masks on frames before an object's first prompt."""
     same_frames: int = 10
-    """A re-track ends after so many frames that are as before, or that only an earlier prompt's run found."""
+    """A re-track ends after so many frames that are as before."""
     same_iou: float = 0.98
     """IoU above which a frame is as before."""
+    worse_frames: int = 2
+    """On its way back to an earlier prompt it ends after so many frames on end of which it is less sure than
+    what was found from there, and near it far better (`research/LOG.md`, 37)."""
     cached_frames: int = 2
     """Encoded frames that are held for the next click."""
     state_seconds: float = 10.0
@@ -95,8 +98,8 @@ class TrackConfig:
             "motion_weight": (0, 1), "closer": (0, 100), "inertia": (0, 1), "reach": (0, 100),
             "redetect_after": (1, 1 << 20), "min_predicted_iou": (0, 1), "min_motion": (0, 1),
             "min_appearance": (-1, 1), "fill_hole_area": (0, 1 << 20),
-            "same_frames": (1, 1 << 20), "same_iou": (0, 1), "cached_frames": (1, 64),
-            "state_seconds": (0, 1e9),
+            "same_frames": (1, 1 << 20), "same_iou": (0, 1), "worse_frames": (1, 1 << 20),
+            "cached_frames": (1, 64), "state_seconds": (0, 1e9),
         }  # fmt: skip
         for name, (low, high) in limits.items():
             value = getattr(self, name)

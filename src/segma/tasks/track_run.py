@@ -306,10 +306,12 @@ class Propagation:
         kept = session.keeper.get(key, frame) if self.may_stop or record.source == "person" else None
         if kept == record and record.source == "person":
             return
-        if self.may_stop and record.source == "model":
-            if kept is not None and (self._is_alike(kept, record) or self._is_lost(key, frame, kept, record)):
-                self.alike.setdefault(key, []).append((frame, record))
-                if len(self.alike[key]) >= session.config.same_frames:
+        if kept is not None and record.source == "model":
+            is_worse = self._is_worse(key, frame, kept, record)
+            if is_worse or mask_iou(kept.compact, record.compact) > session.config.same_iou:
+                waiting = self.alike.setdefault(key, [])
+                waiting.append((frame, record))
+                if len(waiting) >= (session.config.worse_frames if is_worse else session.config.same_frames):
                     self.stopped.add(key)
                     del self.alike[key]
                 return
@@ -317,15 +319,10 @@ class Propagation:
         session.keeper.put(self.run, key, frame, record)
         self.fresh[key] = record
 
-    def _is_alike(self, kept: TrackRecord, record: TrackRecord) -> bool:
-        return mask_iou(kept.compact, record.compact) > self.session.config.same_iou
-
-    def _is_lost(self, key: int, frame: int, kept: TrackRecord, record: TrackRecord) -> bool:
-        """Whether an object that an earlier prompt's run has found is found no more by a run back to it.
-
-        So a correction after an absence leaves what was right before the absence.
-        """
-        if not self.reverse or record.compact.area or not kept.compact.area:
+    def _is_worse(self, key: int, frame: int, kept: TrackRecord, record: TrackRecord) -> bool:
+        """Whether a run back to an earlier prompt is less sure of a frame than what was found from there."""
+        is_lost = kept.is_present and not record.is_present
+        if not self.reverse or not (is_lost or record.predicted_iou < kept.predicted_iou):
             return False
         first = next(s.first for s in self.plan if s.object_id == key and s.holds(frame))
         return first - 1 in self.session.tracks[key].anchors
