@@ -190,7 +190,7 @@ def _begun(order: Order, samples: Sequence[_Sample]) -> _Work:
 
 def _config(maker: Maker, sampling: Sampling) -> Config:
     """The usual way to sample, but for what was asked for. Raises InputError."""
-    from segma.tasks.sample_latents import DIFFUSION_PRESETS
+    from segma.tasks.sample_latents import DIFFUSION_PRESETS, DiffusionConfig
 
     config = maker.config_or_usual(None)
     own, other = (_CODED, _NOISED) if maker.is_coded else (_NOISED, _CODED)
@@ -199,7 +199,7 @@ def _config(maker: Maker, sampling: Sampling) -> Config:
             what = "of diffusion, and this generator draws codes"
             what = what if maker.is_coded else "of codes, and this generator takes noise away"
             raise InputError("input.value", f"--{name.replace('_', '-')} is {what}.", "Leave it out.")
-    if not maker.is_coded and sampling.sampler not in (None, config.sampler):
+    if isinstance(config, DiffusionConfig) and sampling.sampler not in (None, config.sampler):
         steps = {
             DIFFUSION_PRESETS[name].sampler: DIFFUSION_PRESETS[name].steps for name in ("official", "fast")
         }
