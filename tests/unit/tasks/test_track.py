@@ -3,67 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy import ndarray
 from stubs.follower import Follower
+from stubs.following import click, clip, drain, everything, follower, kept, session
 
 from segma.errors import Cancelled, InputError, PromptError
 from segma.masks.mask import Mask, mask_iou
-from segma.media.source import ArraySource
 from segma.models.interfaces import WithMemory
 from segma.prompts.types import Box, FramePrompt, Points
-from segma.results import TrackFrame, TrackRecord
-from segma.tasks.track import VideoSession
-from segma.tasks.track_config import TrackConfig
 from segma.tasks.track_memory_keeper import MemoryKeeper
-
-LIGHT, DARK, MIDDLE = 240, 20, 130
-
-
-def clip(length: int = 24) -> ndarray:
-    """A light square that moves right, a dark one that moves down, on middle grey."""
-    frames = np.full((length, 96, 128, 3), MIDDLE, np.uint8)
-    for index in range(length):
-        x = 8 + 3 * index
-        frames[index, 10:40, x : x + 24] = LIGHT
-        y = 8 + 2 * index
-        frames[index, y : y + 24, 90:120] = DARK
-    return frames
-
-
-def session(frames: ndarray | None = None, **options: object) -> VideoSession:
-    keeper = options.pop("keeper", None) or MemoryKeeper()
-    cuts = options.pop("cuts", ())
-    source = ArraySource(clip() if frames is None else frames)
-    config = TrackConfig(**options)  # type: ignore[arg-type]
-    return VideoSession(Follower(), source, config, keeper=keeper, cuts=cuts, identity="f")  # type: ignore[arg-type]
-
-
-def click(x: float, y: float, *others: tuple[float, float, int]) -> FramePrompt:
-    xy = [(x, y), *((a, b) for a, b, _ in others)]
-    return FramePrompt(points=Points(xy, [1, *(label for *_, label in others)]))
-
-
-def kept(each: VideoSession, name: str) -> dict[int, TrackRecord]:
-    key = each.track(name).object_id
-    return dict(each.keeper.records(key, 0, None))
-
-
-def everything(each: VideoSession) -> dict[str, dict[int, TrackRecord]]:
-    return {name: kept(each, name) for name in each.names}
-
-
-def follower(each: VideoSession) -> Follower:
-    assert isinstance(each.model, Follower)
-    return each.model
-
-
-def drain(frames: Iterator[TrackFrame]) -> list[int]:
-    return [frame.index for frame in frames]
 
 
 def test_the_stub_is_what_sessions_need() -> None:
@@ -145,82 +95,6 @@ def test_an_exclude_point_alone_corrects_a_frame_that_has_a_mask() -> None:
     before = kept(video, "light")
     wrong = video.say("light", 12, FramePrompt(points=Points([(50, 20)], [0])))
     assert wrong.compact.area < before[12].compact.area and not wrong.compact.dense()[20, 50]
-
-
-def test_a_correction_sticks_and_runs_only_what_it_changed() -> None:
-    video = session(clip(40)[:, :, :], same_frames=3)
-    video.say("light", 0, click(20, 25))
-    video.say("dark", 0, click(105, 20))
-    drain(video.run())
-    dark, light = kept(video, "dark"), kept(video, "light")
-    fixed = video.say("light", 20, click(80, 25, (70, 15, 0)))
-    done = drain(video.run_stale())
-    after = kept(video, "light")
-    assert after[20] == fixed and after[20] != light[20]
-    assert kept(video, "dark") == dark
-    assert 20 not in done and len(done) < 39
-    untouched = set(range(40)) - set(done) - {20}
-    assert untouched and all(after[frame] == light[frame] for frame in untouched)
-    assert drain(video.run_stale()) == []
-    drain(video.run())
-    assert kept(video, "light")[20] == fixed
-
-
-def test_a_correction_stops_at_the_neighbouring_anchors_absences_and_cuts() -> None:
-    video = session(same_frames=100, cuts=(21,))
-    video.say("dark", 0, click(105, 20))
-    video.say("dark", 10, click(105, 38))
-    drain(video.run())
-    assert set(kept(video, "dark")) == set(range(21))  # the cut
-    video.absent("dark", 17, 18)
-    video.say("dark", 14, click(105, 48))
-    assert sorted(drain(video.run_stale())) == [11, 12, 13, 15, 16]
-
-
-def test_same_masks_stop_a_run_early_and_stay_bit_for_bit() -> None:
-    still = np.repeat(clip(1), 60, 0)
-    video = session(still, same_iou=0.9)
-    video.say("light", 0, click(20, 25))
-    drain(video.run())
-    before = kept(video, "light")
-    video.say("light", 30, click(21, 26))
-    done = drain(video.run_stale())
-    assert len(done) == 20  # ten frames each way, and none of them written
-    after = kept(video, "light")
-    assert {frame for frame in after if after[frame] != before[frame]} <= {30}
-
-
-def test_a_run_back_to_an_earlier_prompt_leaves_what_it_does_not_find() -> None:
-    frames = np.full((44, 96, 128, 3), MIDDLE, np.uint8)
-    frames[:16, 10:40, 8:40] = LIGHT
-    frames[16:, 50:80, 60:92] = DARK
-    video = session(frames, same_frames=4)
-    video.say("it", 0, click(20, 25))
-    drain(video.run())
-    before = kept(video, "it")
-    assert all(before[frame].is_present for frame in range(16)) and not before[30].compact.area
-    video.say("it", 34, click(75, 65))
-    done = drain(video.run_stale())
-    after = kept(video, "it")
-    assert after[18].compact.area and {17, 18, 33, 35} <= set(done)
-    assert all(after[frame] == before[frame] for frame in range(16))
-
-
-def test_a_run_back_to_an_earlier_prompt_ends_where_that_one_was_surer() -> None:
-    video = session(same_frames=100)
-    video.say("light", 0, click(20, 25))
-    drain(video.run())
-    key, before = video.track("light").object_id, kept(video, "light")
-    surer = video.keeper.begin((key,), 1, 8, reverse=False, reason="new")
-    for frame in range(1, 9):
-        video.keeper.put(surer, key, frame, replace(before[frame], predicted_iou=0.99))
-    video.keeper.end(surer, "done")
-    before = kept(video, "light")
-    video.say("light", 14, click(60, 25, (70, 15, 0)))
-    done = drain(video.run_stale())
-    assert min(done) in (7, 8)  # two that are surer end it, or one after some that are alike
-    after = kept(video, "light")
-    assert all(after[frame] == before[frame] for frame in range(9))
 
 
 def test_masks_as_prompts_are_kept_as_they_are() -> None:
