@@ -58,6 +58,8 @@ class Propagation:
     alike: dict[int, list[tuple[int, TrackRecord]]] = field(
         default_factory=dict[int, list[tuple[int, TrackRecord]]]
     )
+    worse: dict[int, int] = field(default_factory=dict[int, int])
+    """By object, frames on end of which an earlier prompt's run was surer."""
     stopped: set[int] = field(default_factory=set[int])
     fresh: dict[int, TrackRecord] = field(default_factory=dict[int, TrackRecord])
     """By object, what was written of the frame at hand."""
@@ -307,11 +309,12 @@ class Propagation:
         if kept == record and record.source == "person":
             return
         if kept is not None and record.source == "model":
-            is_worse = self._is_worse(key, frame, kept, record)
-            if is_worse or mask_iou(kept.compact, record.compact) > session.config.same_iou:
+            self.worse[key] = self.worse.get(key, 0) + 1 if self._is_worse(key, frame, kept, record) else 0
+            if self.worse[key] or mask_iou(kept.compact, record.compact) > session.config.same_iou:
                 waiting = self.alike.setdefault(key, [])
                 waiting.append((frame, record))
-                if len(waiting) >= (session.config.worse_frames if is_worse else session.config.same_frames):
+                is_enough = len(waiting) >= session.config.same_frames
+                if is_enough or self.worse[key] >= session.config.worse_frames:
                     self.stopped.add(key)
                     del self.alike[key]
                 return
