@@ -30,7 +30,7 @@ def config_of(variant: str) -> GptConfig:
     known = SIZES[variant]
     return GptConfig(
         vocabulary=known.vocabulary,
-        block=known.block,
+        block=known.codes_at_most,  # whole latent frames, whatever stands before the codes
         dim=known.dim,
         layers=known.layers,
         heads=known.heads,

@@ -292,9 +292,11 @@ class GeneratorSpec:
     `num_codes` is 0 for latents, `channels` is 0 for codes; `num_classes` is 0 where nothing is asked for;
     `groups` is 0 where the sizes of a network are not of whole latent frames. `order` and `parity` (the slips
     of the official sampler, see `tasks.sample_codes`) are for codes; `latent_scale` (which latents are
-    multiplied by), `guided_channels` and `has_time` for latents. In the order "words" there are `sentence`
-    places for some of `words`, and a class is asked for by its name. `tokenizer` is the hash of the weights
-    whose codes were learned; "" where that is not known.
+    multiplied by), `guided_channels`, `cover` (parts of a latent, each way, whose share of the thing is made
+    beside it, in channels after the latent's), `velocity` (whether that is found, and not noise) and
+    `has_time` for latents. In the order "words" there are `sentence` places for some of `words`, and a class
+    is asked for by its name. `tokenizer` is the hash of the weights whose codes were learned; "" where that
+    is not known.
     """
 
     groups: int
@@ -311,6 +313,8 @@ class GeneratorSpec:
     has_time: bool = False
     latent_scale: float = 1.0
     guided_channels: int = 0
+    cover: int = 0
+    velocity: bool = False
 
 
 @runtime_checkable
@@ -342,7 +346,7 @@ class CodeGenerator(Protocol):
 
 @runtime_checkable
 class LatentGenerator(Protocol):
-    """A network that finds the noise in latents, and what its variance is: for `tasks.sample_latents`.
+    """A network that finds noise or velocity, and what its variance is: for `tasks.sample_latents`.
 
     Latents are (batch, channels, rows, columns), of clips (batch, groups, channels, rows, columns).
     """
@@ -358,7 +362,7 @@ class LatentGenerator(Protocol):
         t: Int[Tensor, " batch"],
         y: Int[Tensor, " batch"],
     ) -> Float[Tensor, "batch *groups twice h w"]:
-        """Noise in the first half of the channels, its variance's place in the second."""
+        """Noise or velocity in the first half of the channels, its variance's place in the second."""
         ...
 
     def guided(

@@ -69,6 +69,26 @@ class Schedule:
         kept = _along(self.kept, step, clean)
         return kept.sqrt() * clean + (1 - kept).sqrt() * noise
 
+    def velocity(
+        self,
+        clean: Float[Tensor, "batch ..."],
+        step: Int[Tensor, " batch"],
+        noise: Float[Tensor, "batch ..."],
+    ) -> Float[Tensor, "batch ..."]:
+        """Where noised latents go as noise grows (Salimans and Ho 2022, section 4)."""
+        kept = _along(self.kept, step, clean)
+        return kept.sqrt() * noise - (1 - kept).sqrt() * clean
+
+    def noise_of(
+        self,
+        x: Float[Tensor, "batch ..."],
+        step: Int[Tensor, " batch"],
+        velocity: Float[Tensor, "batch ..."],
+    ) -> Float[Tensor, "batch ..."]:
+        """The noise in x, by its velocity."""
+        kept = _along(self.kept, step, x)
+        return kept.sqrt() * velocity + (1 - kept).sqrt() * x
+
     def believed(
         self,
         x: Float[Tensor, "batch ..."],

@@ -70,7 +70,7 @@ def sample_latents(
     `on_step` is called after each step.
     """
     spec = network.generator_spec
-    side = (spec.channels, spec.side, spec.side)
+    side = (spec.channels + spec.cover**2, spec.side, spec.side)
     shape = (spec.groups, *side) if spec.has_time else side
     axis = 2 if spec.has_time else 1
     schedule = Schedule.linear(TRAINED_STEPS).fewer(config.steps)
@@ -84,6 +84,7 @@ def sample_latents(
         else:
             found = network.guided(x, t, y, float(config.guidance), channels=spec.guided_channels)
         noise, variance = found.chunk(2, axis)
+        noise = schedule.noise_of(x, step, noise) if spec.velocity else noise
         if config.sampler == "ddim":
             x = schedule.leap(x, step, noise)
         else:
@@ -93,7 +94,7 @@ def sample_latents(
                 x = x + (believed.log_variance / 2).exp() * _noise(shape, generators, device)
         if on_step is not None:
             on_step()
-    x = x / spec.latent_scale
+    x = x.narrow(axis, 0, spec.channels) / spec.latent_scale
     return (x if spec.has_time else x[:, None]).movedim(2, -1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,8 +41,10 @@ _SHORTCUT_RATE = 0.05
 _FIRST_LOGVAR = -6.0
 # Batches that the codebook is settled on when the network is done, and those that a shortcut is fitted on.
 _SETTLING, _FITTING = 40, 12
-# What codes depend on, beside the codebook.
+# What codes depend on, beside the codebook; what latents depend on besides; what of it pictures do not see.
 _CHOOSING = ("encoder.", "pre_vq_conv.", "code_shortcut.to_numbers.")
+_DRAWING = ("pre_kl_conv.", "shortcut.to_numbers.")
+_LATER = re.compile(r"encoder\.to_patch_emb\.|.*to_numbers\.1\.|.*_transformer\.layers\.\d+\.5\.")
 _LPIPS_PREFIX = "perceptual_model."
 
 
@@ -60,9 +63,11 @@ class CodeCourse:
         torch.manual_seed(config.seed)  # pyright: ignore[reportUnknownMemberType]  torch leaves it untyped
         network = _loaded(config) if config.start else _fresh(config)
         network.module.requires_grad_(True).train()
+        pictures = config.codes.same_pictures
         frozen = config.frozen + (_CHOOSING if config.codes.same_codes else ())
         for name, parameter in network.module.named_parameters():
-            if name.startswith(frozen):
+            is_fixed = pictures and name.startswith(_CHOOSING + _DRAWING) and not _LATER.match(name)
+            if is_fixed or name.startswith(frozen):
                 parameter.requires_grad_(False)
         return network
 
@@ -142,7 +147,7 @@ class CodeCourse:
         """The codebook is settled on what the finished encoder says."""
         module = network.module
         assert isinstance(module, OmniTokenizer)
-        if not module.config.num_codes or config.codes.same_codes:
+        if not module.config.num_codes or config.codes.same_codes or config.codes.same_pictures:
             return {}
         dataset = PixelBatches(_pool(samples), config)
         seen = torch.zeros(module.config.num_codes, dtype=torch.bool)
@@ -207,6 +212,8 @@ def _silence(module: OmniTokenizer) -> None:
 
 def _loaded(config: TrainConfig) -> Network:
     found, module = weights_named(config, OmniTokenizer, NAME)
+    if config.codes.moving and not module.config.moving:
+        module = _with_moving(module)
     if config.codes.to_gaussians:
         if module.config.joint:
             raise InputError(
@@ -221,6 +228,16 @@ def _loaded(config: TrainConfig) -> Network:
         _quiet(module)
         return Network(module, sizes, found.licence, None)
     return Network(module, module.config, found.licence, copied(module))
+
+
+def _with_moving(module: OmniTokenizer) -> OmniTokenizer:
+    """The network with layers for what moves, which have nothing to say yet."""
+    wider = OmniTokenizer(replace(module.config, moving=True))
+    wider.load_state_dict(wider.state_dict() | module.state_dict())
+    for name, each in wider.named_parameters():
+        if name.endswith(".5.4.weight"):
+            nn.init.zeros_(each)
+    return wider
 
 
 def _lpips(name: str) -> Lpips | None:

@@ -118,10 +118,17 @@ class CodesConfig:
     strides: tuple[int, int] = (1, 3)
     panned: float = 0.4
     """Share of clips that are photos under a moving camera."""
+    whole: float = 0.0
+    """Share of pictures and clips of which the largest square is shown; of the others a part of it."""
     to_gaussians: bool = False
     """Whether codes are given up for Gaussians, with a new last layer (the paper's stage 3)."""
     same_codes: bool = False
     """Whether what chooses codes stays as it is, encoder and codebook, so that codes keep their meaning."""
+    same_pictures: bool = False
+    """Whether codes and latents of pictures and of first frames stay as they are: of what makes them, only
+    what later frames go through is learned."""
+    moving: bool = False
+    """Whether a network without such layers gets them (`OmniTokenizerConfig.moving`)."""
     absolute: float = 4.0
     """Weight of the absolute error."""
     squares: float = 0.0

@@ -96,7 +96,7 @@ def _for_data(config: TrainConfig, sizes: DitConfig, codes: CodeSpec) -> DitConf
         raise InputError("input.value", f"{config.variant} learns from {expects}.", "Set generator.frames.")
     return replace(
         sizes, side=side, groups=groups if sizes.groups else 0, num_classes=len(names), class_names=names,
-        guided_channels=0,
+        guided_channels=0, cover=0,
     )  # fmt: skip
 
 

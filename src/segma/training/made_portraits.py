@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Shaped, UInt8, UInt16
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Shaped, UInt8, UInt16
 from numpy import ndarray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -46,7 +47,8 @@ _log = logging.getLogger(__name__)
 class MadePortraits:
     """Codes or latents of portraits, words of some sentences of each (zeros after the last), and classes.
 
-    Codes are uint16 (portraits, codes), latents float16 (portraits, channels, h, w).
+    Codes are uint16 (portraits, codes), latents float16 (portraits, channels, h, w); the channels after the
+    tokenizer's tell what share of their parts the thing covers, -1 to 1.
     """
 
     values: Shaped[ndarray, "portraits ..."]
@@ -79,6 +81,7 @@ class _Painted:
     """Some portraits: pictures, sentences of each, classes."""
 
     pixels: UInt8[Tensor, "portraits 3 size size"]
+    seen: Bool[Tensor, "portraits size size"]
     said: tuple[tuple[str, ...], ...]
     classes: tuple[str, ...]
 
@@ -95,10 +98,13 @@ class _Portraits(Dataset[_Painted]):
         seeds = range(self.first + index * _AT_ONCE, self.first + (index + 1) * _AT_ONCE)
         drawn = [draw_portrait(seed) for seed in seeds]
         # painting some together saves a tenth on a CPU
-        parts = [render([each.scene for each in drawn[at : at + 8]], size=self.size, at_once=8).images
+        parts = [render([each.scene for each in drawn[at : at + 8]], size=self.size, at_once=8)
                  for at in range(0, _AT_ONCE, 8)]  # fmt: skip
+        pixels = torch.cat([part.images[:, 0] for part in parts])
+        # one whole and its parts are all that is there
+        seen = torch.cat([part.owners[:, 0] > 0 for part in parts])
         said = tuple(_phrasings(each, self.phrasings) for each in drawn)
-        return _Painted(torch.cat(parts)[:, 0], said, tuple(each.class_name for each in drawn))
+        return _Painted(pixels, seen, said, tuple(each.class_name for each in drawn))
 
 
 def _phrasings(portrait: Portrait, count: int) -> tuple[str, ...]:
@@ -123,7 +129,7 @@ def trained_portraits(
     told = {
         "tokenizer": weights, "stream": stream, "made": settings.made, "size": settings.size,
         "phrasings": settings.phrasings, "sentence": spec.sentence, "latents": not spec.num_codes,
-        "words": hashlib.sha256(" ".join(spec.words).encode()).hexdigest(),
+        "cover": spec.cover, "words": hashlib.sha256(" ".join(spec.words).encode()).hexdigest(),
     }  # fmt: skip
     path = Path(settings.codes) if settings.codes else None
     if path is not None and path.exists():
@@ -158,14 +164,24 @@ def _made(
         ])  # fmt: skip
         names = part.classes[:room]
         plain = [place for place, name in enumerate(names) if name != "letter"]
-        pixels = torch.cat([part.pixels[:room], part.pixels[plain].flip(-1)])
-        found = encoded(tokenizer, pixels[:, None], latents=latents).cpu().numpy()
-        values.append(found.astype(np.float16 if latents else np.uint16))
+        pixels, seen = (torch.cat([all_[:room], all_[plain].flip(-1)]) for all_ in (part.pixels, part.seen))
+        found = encoded(tokenizer, pixels[:, None], latents=latents).cpu()
+        if spec.cover:
+            found = torch.cat([found, _covered(seen, spec)], 1)
+        values.append(found.numpy().astype(np.float16 if latents else np.uint16))
         words += [ids, ids[plain]]
         classes += [CLASSES.index(names[place]) for place in (*range(len(names)), *plain)]
         if number % 32 == 31:
             _log.info("%d of %d portraits made", (number + 1) * _AT_ONCE, count)
     return MadePortraits(np.concatenate(values), np.concatenate(words), np.array(classes, np.uint8))
+
+
+def _covered(
+    seen: Bool[Tensor, "portraits size size"], spec: GeneratorSpec
+) -> Float[Tensor, "portraits parts side side"]:
+    """Shares of the parts of each latent that are seen, from -1 (none) to 1."""
+    shares = F.adaptive_avg_pool2d(seen[:, None].float(), spec.side * spec.cover)
+    return 2 * F.pixel_unshuffle(shares, spec.cover) - 1
 
 
 def _write(path: Path, made: MadePortraits, told: dict[str, Any]) -> None:  # JSON

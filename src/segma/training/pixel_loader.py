@@ -84,11 +84,11 @@ class PixelBatches(Dataset[PixelBatch]):
         if not self.pool.pictures:
             _, video = self.pool.clips.draw(random)
             frames = read_frames(video, lambda total: [int(random.integers(total))])
-            return mirrored(cropped(frames, size, random), random)[0]
+            return mirrored(self._part(frames, size, random), random)[0]
         _, sample = self.pool.pictures.draw(random)
         assert sample.picture is not None
         image = read_picture(sample.picture)
-        return mirrored(cropped([image], size, random), random)[0]
+        return mirrored(self._part([image], size, random), random)[0]
 
     def _clip(self, size: int, random: np.random.Generator) -> UInt8[ndarray, "frames size size 3"]:
         codes = self.config.codes
@@ -100,7 +100,14 @@ class PixelBatches(Dataset[PixelBatch]):
             return mirrored(seen(image, path, size), random)
         _, video = self.pool.clips.draw(random)
         frames = read_frames(video, lambda total: _times(total, codes.frames, codes.strides, random))
-        return mirrored(cropped(frames, size, random), random)
+        return mirrored(self._part(frames, size, random), random)
+
+    def _part(
+        self, frames: Sequence[UInt8[ndarray, "height width 3"]], size: int, random: np.random.Generator
+    ) -> UInt8[ndarray, "frames size size 3"]:
+        """A square of frames: the largest one, or a part as large as chance wants."""
+        share = self.config.codes.whole
+        return cropped(frames, size, random, whole=bool(share) and random.random() < share)
 
 
 def num_frames(video: VideoSample) -> int:
@@ -138,10 +145,15 @@ def _times(total: int, count: int, strides: tuple[int, int], random: np.random.G
 
 
 def cropped(
-    images: Sequence[UInt8[ndarray, "height width 3"]], size: int, random: np.random.Generator
+    images: Sequence[UInt8[ndarray, "height width 3"]],
+    size: int,
+    random: np.random.Generator,
+    *,
+    whole: bool = False,
 ) -> UInt8[ndarray, "frames size size 3"]:
     """One square part of all frames, at its own pixels, coarser, or (small pictures) a little finer.
 
+    `whole`: the part is as large as the frames' shorter side.
     Raises InputError for frames of different sizes.
     """
     height, width = (int(each) for each in images[0].shape[:2])
@@ -149,7 +161,8 @@ def cropped(
         raise InputError("input.unreadable", "Frames of a clip have different sizes.")
     largest = int(min(height, width))
     finest = float(np.log(max(1.0, largest / size)))
-    side = round(min(largest, size * float(np.exp(float(random.uniform(0, finest))))))
+    scale = finest if whole else float(random.uniform(0, finest))
+    side = round(min(largest, size * float(np.exp(scale))))
     x, y = (int(random.integers(each - side + 1)) for each in (width, height))
     how = cv2.INTER_AREA if side >= size else cv2.INTER_CUBIC
     parts = [image[y : y + side, x : x + side] for image in images]

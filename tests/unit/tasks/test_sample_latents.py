@@ -12,6 +12,7 @@ from torch import Tensor
 
 from segma.errors import InputError
 from segma.models.interfaces import LatentGenerator
+from segma.models.omnitokenizer.dit import Dit
 from segma.tasks.sample_latents import DIFFUSION_PRESETS, DiffusionConfig, sample_latents
 
 
@@ -82,6 +83,27 @@ def test_guidance_of_one_is_none_and_the_scale_of_latents_is_the_weights() -> No
     )
     some = sample_latents(toy_dit(DIT), [1], chances(1), replace(config, guidance=3))
     assert (whole - some).abs().max() > 1e-3
+
+
+@torch.inference_mode()
+def test_velocities_are_the_same_as_the_noise_they_tell_of_and_outlines_are_left_out() -> None:
+    config = replace(DIT, cover=2, guided_channels=0)
+    plain = toy_dit(config)
+
+    class Turned(Dit):
+        """The same network, telling velocities."""
+
+        def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+            noise, variance = plain(x, t, y).chunk(2, 1)
+            kept = kept_of(1000)[0][t].float().view(-1, 1, 1, 1)
+            clean = (x - (1 - kept).sqrt() * noise) / kept.sqrt()
+            return torch.cat([kept.sqrt() * noise - (1 - kept).sqrt() * clean, variance], 1)
+
+    turned = Turned(replace(config, velocity=True))
+    few = DiffusionConfig(steps=6, sampler="ddim", guidance=3.0)
+    wanted, found = (sample_latents(each, [1], chances(4), few) for each in (plain, turned))
+    assert found.shape == (1, 1, 4, 4, 6)
+    torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)
 
 
 @torch.inference_mode()

@@ -173,6 +173,40 @@ def test_codes_stay_what_they_are_where_that_is_asked_for(run: TrainConfig, tmp_
     assert course().finish(network, read_parts([], "train", 0.0, labelled=False).train, config, CPU) == {}
 
 
+def test_pictures_stay_what_they_are_where_later_frames_are_learned(run: TrainConfig, tmp_path: Path) -> None:
+    path = save(OmniTokenizer(TINY), TINY, tmp_path / "a.safetensors", origin="made up", licence="CC0-1.0")
+    config = replace(run, start=str(path), codes=replace(CODES, same_pictures=True, moving=True))
+    network = course().build(config)
+    module = network.module
+    assert isinstance(module, OmniTokenizer) and module.config.moving
+    pixels = noise(1, 3, 5, 64, 64)
+    as_it_was = load(path).module
+    assert isinstance(as_it_was, OmniTokenizer)
+    # new layers have nothing to say
+    torch.testing.assert_close(module.encode_latent(pixels), as_it_was.encode_latent(pixels))
+    before = module.encode_latent(pixels), module.project(pixels), module.codebook.embeddings.clone()
+    apprentice = Apprentice(module, config.codes).train()
+    steps = optimizer(apprentice, OptimConfig(kind="adamw", lr=3e-3))
+    for _ in range(3):
+        steps.zero_grad()
+        codes_step(apprentice, batch(2, 5, 3, 64, 64), config.codes, torch.Generator()).loss.backward()
+        steps.step()
+    after = module.encode_latent(pixels), module.project(pixels), module.codebook.embeddings
+    for one, other in zip(before[:2], after[:2], strict=True):
+        assert torch.equal(one[:, 0], other[:, 0]) and not torch.equal(one[:, 1:], other[:, 1:])
+    assert torch.equal(before[2], after[2])
+    assert course().finish(network, read_parts([], "train", 0.0, labelled=False).train, config, CPU) == {}
+
+
+def test_a_share_of_what_is_learned_from_is_shown_whole() -> None:
+    import numpy as np
+
+    ramp = np.broadcast_to(np.arange(200, dtype=np.uint8)[None, :, None], (120, 200, 3))
+    for seed in range(5):
+        whole = cropped([ramp], 32, np.random.default_rng(seed), whole=True)[0]
+        assert int(whole[0, -1, 0]) - int(whole[0, 0, 0]) == pytest.approx(120 - 120 / 32, abs=2)
+
+
 def test_judges_learn_from_their_own_loss_alone() -> None:
     codes = replace(CODES, image_judge=0.5, video_judge=0.5, matching=1.0)
     torch.manual_seed(0)

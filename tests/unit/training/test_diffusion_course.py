@@ -14,11 +14,14 @@ from PIL import Image
 from stubs.clips import write_clip
 from stubs.generators import DIT, LATENTS, LATTE, toy_dit
 from stubs.tokenizer import toy_tokenizer
+from torch import Tensor
 
 from segma.checkpoints.load import load
 from segma.checkpoints.save import save
 from segma.errors import InputError, ModelError
+from segma.models.interfaces import VisualTokenizer
 from segma.models.omnitokenizer import dit_config
+from segma.models.omnitokenizer.dit import Dit
 from segma.nn.diffusion import Schedule
 from segma.runtime import Runtime
 from segma.tasks.generate import generate
@@ -30,9 +33,17 @@ from segma.training.config import GeneratorConfig, OptimConfig, TrainConfig
 from segma.training.diffusion_course import course
 from segma.training.start import start
 from segma.training.steps.diffusion import denoising
+from segma.training.steps.generating import encoded
+from segma.worlds.portraits import draw_portrait
+from segma.worlds.render import render
+from segma.worlds.reserved import KEPT_STREAM, STREAM_SIZE
 
 CPU = Runtime(device="cpu", precision="fp32")
-TINY = replace(dit_config.VARIANTS["omnitokenizer_dit_small"], channels=6, side=4, dim=24, layers=2, heads=2)
+TINY = replace(
+    dit_config.VARIANTS["omnitokenizer_dit_small"],
+    channels=6, side=4, dim=24, layers=2, heads=2, cover=2, velocity=True,
+)  # fmt: skip
+MADE = TINY.made_channels
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +116,42 @@ def test_steps_with_little_noise_weigh_less_where_that_is_asked_for() -> None:
     assert losses[5.0].loss < losses[0.0].loss
 
 
+@pytest.mark.parametrize("config", [DIT, replace(DIT, cover=2, velocity=True)], ids=["noise", "velocity"])
+def test_the_error_is_nothing_for_who_knows(config: dit_config.DitConfig) -> None:
+    values = torch.randn(8, config.made_channels, 4, 4, generator=torch.Generator().manual_seed(1))
+    clean = values.clone()
+    clean[:, : config.channels] *= config.latent_scale  # outlines are as large as noise already
+
+    class Knowing(Dit):
+        def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+            kept = (1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)).cumprod(0)[t]
+            kept = kept.float().view(-1, 1, 1, 1)
+            noise = (x - kept.sqrt() * clean) / (1 - kept).sqrt()
+            wanted = kept.sqrt() * noise - (1 - kept).sqrt() * clean if config.velocity else noise
+            return torch.cat([wanted, torch.full_like(x, -1.0)], 1)
+
+    asked, blank = torch.zeros(8, dtype=torch.long), torch.zeros(8, dtype=torch.bool)
+    chance = torch.Generator().manual_seed(3)
+    found = denoising(GeneratorConfig())(Knowing(config), values, asked, blank, chance)
+    assert found.numbers["error"] < 1e-6 and found.numbers["bound"] < 0.1
+
+
+def test_outlines_stand_beside_the_latents_they_are_of(run: TrainConfig, tokenizer: Path) -> None:
+    spec, module = toy_dit(TINY).generator_spec, load(tokenizer).module
+    assert isinstance(module, VisualTokenizer)
+    made = made_portraits.kept_portraits(run, spec, module, 8)
+    assert made.values.shape[1:] == (MADE, 4, 4) and len(made) > 8
+    portrait = draw_portrait(KEPT_STREAM * STREAM_SIZE)
+    seen = render([portrait.scene], size=32).owners[0, 0] > 0
+    shares = seen.view(8, 4, 8, 4).float().mean((1, 3))  # rows and columns of parts
+    outline = torch.from_numpy(made.values[0, 6:].astype(np.float32)).view(2, 2, 4, 4)
+    torch.testing.assert_close(outline.permute(2, 0, 3, 1).reshape(8, 8), 2 * shares - 1)
+    mirrored = torch.from_numpy(made.values[8, 6:].astype(np.float32)).view(2, 2, 4, 4)
+    assert torch.equal(mirrored.flip(-1, 1), outline)
+    latents = encoded(module, render([portrait.scene], size=32).images[:, 0][:, None], latents=True)
+    torch.testing.assert_close(torch.from_numpy(made.values[:1, :6]).float(), latents, atol=1e-2, rtol=1e-2)
+
+
 def test_blank_rows_are_asked_for_nothing() -> None:
     network, loss = toy_dit(DIT), denoising(GeneratorConfig())
     values, blank = torch.randn(4, 6, 4, 4), torch.ones(4, dtype=torch.bool)
@@ -143,7 +190,7 @@ def test_the_order_of_words_matters(run: TrainConfig) -> None:
     torch.manual_seed(0)
     network = toy_dit(TINY)
     torch.nn.init.normal_(network.final_layer.linear.weight)
-    x, t = torch.randn(1, 6, 4, 4).expand(3, -1, -1, -1), torch.full((3,), 500)
+    x, t = torch.randn(1, MADE, 4, 4).expand(3, -1, -1, -1), torch.full((3,), 500)
     words = torch.zeros(3, 10, dtype=torch.long)
     words[:, :4] = torch.tensor([[1, 2, 3, 4], [4, 2, 3, 1], [1, 2, 3, 4]])
     first, other, same = network(x, t, words)

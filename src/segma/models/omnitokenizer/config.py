@@ -65,6 +65,8 @@ class OmniTokenizerConfig:
     """Whether tokens are Gaussians as well as codes, on one trunk (ours)."""
     shortcut: bool = False
     """Whether a linear way from patches to the numbers of tokens, and back, goes round the layers (ours)."""
+    moving: bool = False
+    """Whether layers have a second part that feeds forward, for what follows on the first frame (ours)."""
 
     def __post_init__(self) -> None:
         """Check what the parts need of each other."""
@@ -90,6 +92,8 @@ class OmniTokenizerConfig:
                 sizes.refuse(NAME, f"{name} is {layers!r}, not layers of {' or '.join(kinds)}")
         if self.temporal_memory and self.is_official:
             sizes.refuse(NAME, "the official layout has no bounded memory")
+        if self.moving and WINDOW in self.encoder_spatial + self.decoder_spatial:
+            sizes.refuse(NAME, f"layers {WINDOW!r} do not know where a clip begins")
         if self.joint and not self.num_codes:
             sizes.refuse(NAME, "joint tokens need codes")
 

@@ -1,6 +1,7 @@
 """Diffusion transformers over latents: DiT on images, Latte on clips (specification, section 9).
 
-One thing that official weights do not have is a field of the config: words instead of a class.
+Three things that official weights do not have are fields of the config: words instead of a class, the outline
+of what is asked for beside the latents, and velocities instead of noise.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ class Dit(nn.Module):
     """Noise (and its variance) of latents at a step, for a class; with `groups`, of clips: then it is Latte.
 
     With words, their ids (zeros after the last) are asked for in the place of a class. Clips are (batch,
-    groups, channels, rows, columns); odd blocks attend over time.
+    groups, channels, rows, columns); odd blocks attend over time. Channels are `config.made_channels`.
     """
 
     low_precision = ("blocks",)
@@ -154,7 +155,7 @@ class Dit(nn.Module):
         super().__init__()
         self.config = config
         dim = config.dim
-        self.x_embedder = PatchProjection(config.channels, dim, config.patch)
+        self.x_embedder = PatchProjection(config.made_channels, dim, config.patch)
         self.t_embedder = TimeEmbedding(dim)
         self.y_embedder = (
             SentenceEmbedding(len(config.words), dim)
@@ -167,7 +168,7 @@ class Dit(nn.Module):
             positions = line_positions(dim, torch.arange(config.groups, dtype=torch.float64))
             self.temp_embed = nn.Parameter(positions[None].float(), requires_grad=False)
         self.blocks = nn.ModuleList(DitBlock(dim, config.heads) for _ in range(config.layers))
-        self.final_layer = FinalLayer(dim, config.patch**2 * 2 * config.channels)
+        self.final_layer = FinalLayer(dim, config.patch**2 * 2 * config.made_channels)
 
     @property
     def generator_spec(self) -> GeneratorSpec:
@@ -184,7 +185,9 @@ class Dit(nn.Module):
             tokenizer=config.tokenizer,
             has_time=config.groups > 0,
             latent_scale=config.latent_scale,
-            guided_channels=config.guided_channels or config.channels,
+            guided_channels=config.guided_channels or config.made_channels,
+            cover=config.cover,
+            velocity=config.velocity,
         )
 
     def forward(
@@ -193,7 +196,7 @@ class Dit(nn.Module):
         t: Int[Tensor, " batch"],
         y: Int[Tensor, " batch *sentence"],
     ) -> Float[Tensor, "batch *groups twice h w"]:
-        """The noise in the first half of the channels, what its variance is in the second."""
+        """The noise, or velocity, in the first half of the channels, what its variance is in the second."""
         condition = self.t_embedder(t) + self.y_embedder(y)
         if not self.config.groups:
             tokens = self.x_embedder(x) + self.pos_embed

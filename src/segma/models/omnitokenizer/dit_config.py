@@ -39,6 +39,11 @@ class DitConfig:
     """What latents of the tokenizer are multiplied by before noise is added."""
     guided_channels: int = 0
     """Channels of the noise that guidance changes; 0: all. Officially 3 (DiT) and 4 (Latte) of 8."""
+    cover: int = 0
+    """Beside each latent token, shares of its cover x cover parts that the thing covers are made, -1 to 1
+    (ours): the outline is found first, as noise hides it last. 0: none."""
+    velocity: bool = False
+    """Whether velocities (Salimans and Ho 2022, section 4) are found, and not, as officially, noise."""
     words: tuple[str, ...] = ()
     """The words of sentences, of a network that is asked by them (ours)."""
     sentence: int = 0
@@ -46,15 +51,22 @@ class DitConfig:
     tokenizer: str = field(default="", compare=False)
     """The hash of the weights of the tokenizer whose latents were learned; "" where it is not known."""
 
+    @property
+    def made_channels(self) -> int:
+        """Channels of what noise is taken from: the latents', then the parts', row by row."""
+        return self.channels + self.cover**2
+
     def __post_init__(self) -> None:
         """Check sizes."""
         for name in ("channels", "side", "patch", "dim", "layers", "heads", "num_classes"):
             sizes.check_size(NAME, name, getattr(self, name))
-        for name in ("groups", "guided_channels"):
+        for name in ("groups", "guided_channels", "cover"):
             if getattr(self, name) != 0:
                 sizes.check_size(NAME, name, getattr(self, name))
-        if self.guided_channels > self.channels:
-            sizes.refuse(NAME, f"guidance of {self.guided_channels} of {self.channels} channels")
+        if self.guided_channels > self.made_channels:
+            sizes.refuse(NAME, f"guidance of {self.guided_channels} of {self.made_channels} channels")
+        if self.groups and self.cover:
+            sizes.refuse(NAME, "outlines are made of pictures, not of clips")
         if bool(self.words) != bool(self.sentence):
             sizes.refuse(NAME, f"{len(self.words)} words, {self.sentence} places for them")
         if self.sentence:

@@ -43,6 +43,7 @@ _FIRST = "encoder.to_patch_emb_first_frame."
 _TRAINING = ("image_discriminator.", "video_discriminator.", "perceptual_model.")
 _CODEBOOK = "codebook."
 _JOINT, _SHORTCUT = "pre_kl_conv.1.weight", "shortcut.to_numbers.0.weight"
+_MOVING = "encoder.enc_temporal_transformer.layers.0.5.4.weight"
 _NUMBERS, _CHANNELS = "pre_vq_conv.1.weight", "post_vq_conv.1.weight"
 
 # Fields of the config, and the transformers whose layers they name.
@@ -131,6 +132,7 @@ def _seen(shapes: Mapping[str, Shape]) -> dict[str, Any]:  # fields of a config
         "pixel_norm": _FIRST + "1.weight" in shapes,
         "joint": _JOINT in shapes,
         "shortcut": _SHORTCUT in shapes,
+        "moving": _MOVING in shapes,
     }
 
 

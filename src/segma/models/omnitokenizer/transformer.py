@@ -200,7 +200,10 @@ class FeedForward(nn.ModuleDict):
 
 
 class Layer(nn.ModuleDict):
-    """One layer: "0" convolves (not in official window layers), "1" attends, "3" feeds forward."""
+    """One layer: "0" convolves (not in official window layers), "1" attends, "3" feeds forward.
+
+    "5" (ours) feeds forward once more, but not the first frame of a clip.
+    """
 
     def __init__(self, config: OmniTokenizerConfig, kind: str, *, has_bias: bool) -> None:
         super().__init__()
@@ -211,6 +214,16 @@ class Layer(nn.ModuleDict):
         else:
             self["1"] = PlainAttention(config, has_bias=has_bias)
         self["3"] = FeedForward(config.dim, config.mlp_dim)
+        if config.moving:
+            self["5"] = FeedForward(config.dim, config.mlp_dim)
+
+    def fed(self, x: Float[Tensor, "*batch dim"], axis: int, *, begins: bool) -> Float[Tensor, "*batch dim"]:
+        """The tokens after what feeds forward; `axis` is time, and a clip may begin with them."""
+        x = x + self["3"](x)
+        if "5" not in self or x.shape[axis] == begins:
+            return x
+        first, rest = x.tensor_split([int(begins)], axis)
+        return torch.cat([first, rest + self["5"](rest)], axis)
 
 
 class SpatialTransformer(nn.Module):
@@ -232,6 +245,7 @@ class SpatialTransformer(nn.Module):
         batch, time, *size = x.shape[:4]
         rows, columns = size
         turn = paired_turn(self.head_dim, (rows, columns), device=x.device) if self.turns else None
+        begins = not past or past[0].groups is None
         for number, layer in enumerate(self.layers):
             assert isinstance(layer, Layer)
             attention = layer["1"]
@@ -244,7 +258,7 @@ class SpatialTransformer(nn.Module):
                 mask = attention.spatial_rel_pos_bias((rows, columns)) if self.biased else None
                 frames = x.flatten(0, 1).flatten(1, 2)
                 x = x + attention(frames, turn, mask).view(x.shape)
-            x = x + layer["3"](x)
+            x = layer.fed(x, 1, begins=begins)
         return self.norm_out(x)
 
 
@@ -278,7 +292,7 @@ class TemporalTransformer(nn.Module):
                 places = places + layer["0"](places.movedim(3, 1), own).movedim(1, 3)
             flat = places.reshape(batch * rows * columns, time, dim)
             places = (flat + layer["1"](flat, None, mask, own)).view(places.shape)
-            places = places + layer["3"](places)
+            places = layer.fed(places, 3, begins=not earlier)
         if past and self.memory:
             for own in past:
                 _forget(own, self.memory)

@@ -39,6 +39,7 @@ TOYS = {
     "gaussians": replace(TOY, num_codes=0),
     "relative": replace(TOY, spatial_position="relative"),
     "causal": replace(TOY, temporal_layout="causal"),
+    "moving": replace(TOY, encoder_spatial="tct", decoder_spatial="tc", moving=True),
     "no windows": replace(TOY, encoder_spatial="t", decoder_spatial="t", window=8),
 }
 TOY_GPT = GptConfig(vocabulary=80, block=20, dim=24, layers=2, heads=3)

@@ -18,6 +18,7 @@ SMALL = OmniTokenizerConfig(
     decoder_temporal="tt", decoder_spatial="t", num_codes=64, temporal_layout="causal",
 )  # fmt: skip
 BOUNDED = replace(SMALL, temporal_memory=2)
+MOVING = replace(BOUNDED, encoder_spatial="tc", moving=True)
 
 
 def network(config: OmniTokenizerConfig) -> OmniTokenizer:
@@ -75,7 +76,19 @@ def test_official_layout_is_not() -> None:
     assert not torch.allclose(model.project(clip(9)[:, :, :1]), whole[:, :1], atol=1e-3)
 
 
-@pytest.mark.parametrize("config", [SMALL, BOUNDED], ids=["all", "bounded"])
+@torch.inference_mode()
+def test_layers_for_what_moves_leave_first_frames_alone() -> None:
+    plain, moving = network(replace(MOVING, moving=False)), network(MOVING)
+    moving.load_state_dict(moving.state_dict() | plain.state_dict())
+    frames = clip(9)
+    one, other = plain.project(frames), moving.project(frames)
+    assert torch.equal(one[:, 0], other[:, 0]) and not torch.allclose(one[:, 1:], other[:, 1:], atol=1e-3)
+    codes = plain.encode_codes(frames)
+    before, after = plain.decode_codes(codes), moving.decode_codes(codes)
+    assert torch.equal(before[:, :, 0], after[:, :, 0]) and not torch.allclose(before, after, atol=1e-3)
+
+
+@pytest.mark.parametrize("config", [SMALL, BOUNDED, MOVING], ids=["all", "bounded", "moving"])
 @pytest.mark.parametrize("pieces", [(1, 4, 4, 4, 4), (5, 8, 4), (1, 16)])
 @torch.inference_mode()
 def test_a_clip_in_pieces_gives_the_same_codes_and_pixels(
