@@ -282,8 +282,9 @@ class Model:
     ) -> list[UInt8[ndarray, "*frames height width 3"]]:
         """Pictures or clips of a class, by number or name. Mark what you write of them: `media.provenance`.
 
-        Options: `count`, `num_frames`, `frames` (to go on from), `config`, `seed`, `batch`, `on_progress`,
-        `cancel`. Raises InputError, ModelError, MemoryLimitError, Cancelled.
+        Options: `count`, `num_frames`, `frames` (to go on from), `mask` (the shape of the thing, booleans of
+        any size), `config`, `seed`, `batch`, `on_progress`, `cancel`. Raises InputError, ModelError,
+        MemoryLimitError, Cancelled.
         """
         with self.lock:
             return generate(self.maker(tokenizer), label, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from segma.models.omnitokenizer.gpt_layout import TOKENIZER_PREFIX
 
 Segma = Callable[..., Any]  # conftest's Ended
 Files = dict[str, Path]
+COVERED = replace(DIT, cover=2, guided_channels=0)
 NETWORKS: dict[str, tuple[nn.Module, Any]] = {
     "codes": (toy_tokenizer(), SMALL),
     "latents": (toy_tokenizer(LATENTS), LATENTS),
@@ -31,6 +33,7 @@ NETWORKS: dict[str, tuple[nn.Module, Any]] = {
     "plain": (toy_gpt(PLAIN), PLAIN),
     "worded": (toy_gpt(WORDED), WORDED),
     "dit": (toy_dit(DIT), DIT),
+    "covered": (toy_dit(COVERED), COVERED),
     "latte": (toy_dit(LATTE), LATTE),
 }
 
@@ -115,6 +118,30 @@ def test_a_picture_by_diffusion(segma: Segma, files: Files, tmp_path: Path) -> N
     done = segma("generate", "image", *pair, "--class", "2", "--steps", "2", "-o", target)
     assert done.code == 0, done.err
     assert generated(target) == "dit: class 2, seed 0"
+
+
+def test_a_picture_of_a_given_shape(segma: Segma, files: Files, tmp_path: Path) -> None:
+    mask = np.zeros((20, 30), np.uint8)
+    mask[5:15, 5:25] = 255
+    Image.fromarray(mask).save(tmp_path / "cup.mask.png")
+    Image.fromarray(mask.T).save(tmp_path / "other.png")
+    quick = (*networks(files, "covered", "latents"), "--class", "2", "--steps", "2")
+    found: list[np.ndarray] = []
+    for name in ("cup.mask.png", "other.png"):
+        target = tmp_path / f"made-{name}"
+        done = segma("generate", "image", *quick, "--mask", tmp_path / name, "-o", target)
+        assert done.code == 0, done.err
+        assert generated(target) == "covered: class 2, seed 0"
+        with Image.open(target) as made:
+            found.append(np.asarray(made))
+    assert not np.array_equal(*found)
+    Image.fromarray(np.zeros_like(mask)).save(tmp_path / "empty.png")
+    done = segma("generate", "image", *quick, "--mask", tmp_path / "empty.png", "-o", tmp_path / "no.png")
+    assert (done.code, "The mask is empty" in done.err) == (2, True), done.err
+    other = (*networks(files, "dit", "latents"), "--class", "2")
+    done = segma("generate", "image", *other, "--mask", tmp_path / "other.png", "-o", tmp_path / "no.png")
+    assert (done.code, "takes no mask" in done.err) == (4, True), done.err
+    assert not (tmp_path / "no.png").exists()
 
 
 def test_what_follows_on_a_video(

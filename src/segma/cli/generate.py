@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -154,6 +155,14 @@ def image(
     console: Console,
     label: Label = None,
     sentence: Sentence = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            "--mask",
+            metavar="FILE",
+            help="The shape of the thing: a picture that is black where it is not, as segment writes.",
+        ),
+    ] = None,
     output: Output = None,
     overwrite: Overwrite = False,
     no_mark: NoMark = False,
@@ -162,7 +171,7 @@ def image(
     from segma.cli.generate_files import make_images
 
     order = _order(sampling, compute, console, (label, sentence), output, overwrite, no_mark)
-    return make_images(order)
+    return make_images(order, mask)
 
 
 @app.command("video")

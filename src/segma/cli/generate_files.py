@@ -88,12 +88,15 @@ class _Work:
 _Make = Callable[[_Work], Iterator["ndarray"]]
 
 
-def make_images(order: Order) -> int:
-    """Write pictures. Raises SegmaError."""
+def make_images(order: Order, mask: Path | None) -> int:
+    """Write pictures, of things of the shape of a mask's file. Raises SegmaError."""
+    from segma.media.image import read_mask
     from segma.tasks.generate import generate_images
 
+    shape = None if mask is None else read_mask(mask)
+
     def make(work: _Work) -> Iterator[ndarray]:
-        for picture in generate_images(work.maker, work.labels, work.config, **work.options):
+        for picture in generate_images(work.maker, work.labels, work.config, mask=shape, **work.options):
             yield picture[None]
 
     return _run(order, _samples(order, "image", ".png"), make, None)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
+from torch import Tensor
 
 from segma.errors import InputError, ModelError
 from segma.media.footage import middle_of
@@ -22,6 +23,7 @@ from segma.media.source import DEFAULT_FPS
 from segma.results import CodeGrid
 from segma.tasks import tokenize
 from segma.tasks.maker import Config, Maker, Progress, Watch, grid_of, sampled
+from segma.tasks.outlines import outline_of
 from segma.tasks.sample_latents import DiffusionConfig
 from segma.tasks.sentences import Label, label_of
 
@@ -29,6 +31,8 @@ Picture = UInt8[ndarray, "height width 3"]
 Frame = UInt8[ndarray, "h w 3"]
 """Of any size."""
 Clip = UInt8[ndarray, "frames height width 3"]
+Mask = ndarray
+"""Booleans (h, w), which `outlines.outline_of` checks."""
 
 _MOST_SEED = 2**63 - 1
 _GIVEN_GROUPS = 2  # as in the official frame prediction: 5 of 17 frames
@@ -41,6 +45,7 @@ def generate(
     count: int = 1,
     num_frames: int | None = None,
     frames: Iterable[Frame] | None = None,
+    mask: Mask | None = None,
     config: Config | None = None,
     seed: int = 0,
     batch: int = 4,
@@ -49,10 +54,12 @@ def generate(
 ) -> list[UInt8[ndarray, "*frames height width 3"]]:
     """So many samples of a class, or of a sentence: pictures (height, width, 3) or clips.
 
-    With `frames`, a single clip that goes on from their last ones (without these), of `num_frames`. Raises as
-    `generate_grids` and `continue_clip`.
+    With `frames`, a single clip that goes on from their last ones (without these), of `num_frames`; with
+    `mask`, pictures of a thing that has this shape. Raises as `generate_grids` and `continue_clip`.
     """
     number = label_of(maker.spec, label)
+    if mask is not None and (frames is not None or maker.num_frames > 1):
+        raise ModelError("model.task", "A mask is for pictures, and not for clips.")
     if frames is not None:
         last = last_frames(maker, frames)
         more = num_frames or maker.num_frames - len(last)
@@ -64,7 +71,14 @@ def generate(
     if maker.num_frames == 1 or num_frames == 1:
         return list(
             generate_images(
-                maker, labels, config, seed=seed, batch=batch, on_progress=on_progress, cancel=cancel
+                maker,
+                labels,
+                config,
+                mask=mask,
+                seed=seed,
+                batch=batch,
+                on_progress=on_progress,
+                cancel=cancel,
             )
         )
     return list(
@@ -86,14 +100,26 @@ def generate_images(
     labels: Sequence[Label],
     config: Config | None = None,
     *,
+    mask: Mask | None = None,
     seed: int = 0,
     batch: int = 4,
     on_progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Iterator[Picture]:
-    """A picture for each label, in their order. Raises as `generate_grids`."""
+    """A picture for each label, in their order; of a thing of the shape of `mask`.
+
+    Raises as `generate_grids`.
+    """
     grids = generate_grids(
-        maker, labels, config, seed=seed, batch=batch, num_frames=1, on_progress=on_progress, cancel=cancel
+        maker,
+        labels,
+        config,
+        mask=mask,
+        seed=seed,
+        batch=batch,
+        num_frames=1,
+        on_progress=on_progress,
+        cancel=cancel,
     )
     for grid in grids:
         yield maker.decode(grid)[0]
@@ -136,6 +162,7 @@ def generate_grids(
     labels: Sequence[Label],
     config: Config | None = None,
     *,
+    mask: Mask | None = None,
     seed: int = 0,
     batch: int = 4,
     num_frames: int | None = None,
@@ -145,14 +172,18 @@ def generate_grids(
 ) -> Iterator[CodeGrid]:
     """Codes or latents for each label, in their order; of `num_frames` frames, 1 being a picture.
 
-    A language model of clips makes shorter ones too. Raises InputError for wrong numbers, ModelError
-    model.task for frames that the generator does not make, MemoryLimitError, and Cancelled.
+    A language model of clips makes shorter ones too. `mask` (of any size) is the shape of the things, for
+    generators that make outlines. Raises InputError for wrong numbers and masks, ModelError model.task for
+    frames that the generator does not make and for one that takes no mask, MemoryLimitError, and Cancelled.
     """
     config = maker.config_or_usual(config)
+    outline = None if mask is None else outline_of(mask, maker.spec)
     wanted = maker.num_frames if num_frames is None else num_frames
     rate = None if wanted == 1 else fps
-    watch = Watch(on_progress, cancel, total=len(labels) * _steps(maker, wanted, config))
-    for grid, _ in _grids(maker, labels, config, _chances(seed, len(labels)), batch, wanted, rate, watch):
+    steps = _steps(maker, wanted, config, has_outline=outline is not None)
+    watch = Watch(on_progress, cancel, total=len(labels) * steps)
+    chances = _chances(seed, len(labels))
+    for grid, _ in _grids(maker, labels, config, chances, batch, wanted, rate, watch, outline):
         yield grid
 
 
@@ -226,6 +257,7 @@ def _grids(
     num_frames: int,
     fps: float | int | None,
     watch: Watch,
+    outline: Float[Tensor, "1 parts side side"] | None = None,
 ) -> Iterator[tuple[CodeGrid, torch.Generator]]:
     """A grid for each label, and what is left of its chance."""
     if batch < 1 or not labels or num_frames < 1:
@@ -239,7 +271,8 @@ def _grids(
     header = maker.header(fps)
     for start in range(0, len(labels), batch):
         part = slice(start, start + batch)
-        values = sampled(maker, labels[part], config, chances[part], maker.groups_of(num_frames), watch)
+        groups = maker.groups_of(num_frames)
+        values = sampled(maker, labels[part], config, chances[part], groups, watch, outline)
         for each, chance in zip(values, chances[part], strict=True):
             yield grid_of(header, each, num_frames), chance
 
@@ -270,10 +303,10 @@ def _continued(
         yield window
 
 
-def _steps(maker: Maker, num_frames: int, config: Config) -> int:
+def _steps(maker: Maker, num_frames: int, config: Config, *, has_outline: bool = False) -> int:
     """Steps of one sample made at once: codes to draw, or steps of denoising."""
     if isinstance(config, DiffusionConfig):
-        return config.steps
+        return config.steps * (2 if maker.spec.cover and not has_outline else 1)
     return maker.groups_of(num_frames) * maker.spec.side**2
 
 

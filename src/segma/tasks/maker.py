@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
+from torch import Tensor
 
 from segma.errors import Cancelled, InputError, ModelError
 from segma.formats.codes import CodeGroup, CodeHeader
@@ -157,11 +158,11 @@ def sampled(
     chances: Sequence[torch.Generator],
     groups: int,
     watch: Watch,
-    given: Int[ndarray, "groups side side"] | None = None,
+    given: Int[ndarray, "groups side side"] | Float[Tensor, "1 parts side side"] | None = None,
 ) -> ndarray:
     """One batch: codes (batch, groups, side, side), begun with `given` ones, or latents (..., channels).
 
-    Raises MemoryLimitError, and Cancelled.
+    Of a generator that makes outlines, `given` is the outline of all. Raises MemoryLimitError, and Cancelled.
     """
     spec, device = maker.spec, maker.runtime.torch_device
 
@@ -172,7 +173,7 @@ def sampled(
         if isinstance(maker.generator, CodeGenerator):
             assert isinstance(config, SamplingConfig)
             first = torch.zeros(len(labels), 0, dtype=torch.long, device=device)
-            if given is not None:
+            if isinstance(given, ndarray):
                 first = torch.as_tensor(given).to(device).long().flatten().expand(len(labels), -1)
             count = groups * spec.side**2 - first.shape[1]
             codes = sample_codes(
@@ -181,7 +182,10 @@ def sampled(
             codes = torch.cat([first, codes], 1).view(-1, groups, spec.side, spec.side)
             return codes.cpu().numpy().astype(np.int32)
         assert isinstance(config, DiffusionConfig)
-        latents = sample_latents(maker.generator, labels, chances, config, device=device, on_step=on_step)
+        outline = given if isinstance(given, Tensor) else None
+        latents = sample_latents(
+            maker.generator, labels, chances, config, outline=outline, device=device, on_step=on_step
+        )
         return latents.float().cpu().numpy()
 
 

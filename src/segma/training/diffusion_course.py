@@ -22,7 +22,7 @@ from segma.training.steps.generating import Loss
 _SPREAD = 0.02
 _TABLES = ("y_embedder.embedding_table.", "y_embedder.words.", "y_embedder.before.")
 # Blocks and what comes out begin as nothing (Peebles and Xie 2023, section 3.2).
-_ZEROS = ("adaLN_modulation.1.weight", "final_layer.linear.weight")
+_ZEROS = ("adaLN_modulation.1.weight", "final_layer.linear.weight", ".near.weight")
 _FIXED = ("pos_embed", "temp_embed")
 
 
@@ -96,7 +96,7 @@ def _for_data(config: TrainConfig, sizes: DitConfig, codes: CodeSpec) -> DitConf
         raise InputError("input.value", f"{config.variant} learns from {expects}.", "Set generator.frames.")
     return replace(
         sizes, side=side, groups=groups if sizes.groups else 0, num_classes=len(names), class_names=names,
-        guided_channels=0, cover=0,
+        guided_channels=0, cover=0, near=False,
     )  # fmt: skip
 
 

@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Shaped, UInt8, UInt16
+from jaxtyping import Bool, Shaped, UInt8, UInt16
 from numpy import ndarray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -27,6 +26,7 @@ from torch.utils.data import Dataset
 from segma.errors import InputError
 from segma.media.files import explained_errors
 from segma.models.interfaces import GeneratorSpec, VisualTokenizer
+from segma.tasks.outlines import outlines_of
 from segma.tasks.sentences import sentences, word_ids
 from segma.training.config import TrainConfig
 from segma.training.generator_batch import SentenceBatch
@@ -167,21 +167,13 @@ def _made(
         pixels, seen = (torch.cat([all_[:room], all_[plain].flip(-1)]) for all_ in (part.pixels, part.seen))
         found = encoded(tokenizer, pixels[:, None], latents=latents).cpu()
         if spec.cover:
-            found = torch.cat([found, _covered(seen, spec)], 1)
+            found = torch.cat([found, outlines_of(seen, spec)], 1)
         values.append(found.numpy().astype(np.float16 if latents else np.uint16))
         words += [ids, ids[plain]]
         classes += [CLASSES.index(names[place]) for place in (*range(len(names)), *plain)]
         if number % 32 == 31:
             _log.info("%d of %d portraits made", (number + 1) * _AT_ONCE, count)
     return MadePortraits(np.concatenate(values), np.concatenate(words), np.array(classes, np.uint8))
-
-
-def _covered(
-    seen: Bool[Tensor, "portraits size size"], spec: GeneratorSpec
-) -> Float[Tensor, "portraits parts side side"]:
-    """Shares of the parts of each latent that are seen, from -1 (none) to 1."""
-    shares = F.adaptive_avg_pool2d(seen[:, None].float(), spec.side * spec.cover)
-    return 2 * F.pixel_unshuffle(shares, spec.cover) - 1
 
 
 def _write(path: Path, made: MadePortraits, told: dict[str, Any]) -> None:  # JSON

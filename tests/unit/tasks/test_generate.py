@@ -82,6 +82,15 @@ def test_batches_are_sampled_when_they_are_asked_for() -> None:
     assert [done for done, _ in heard] == sorted({done for done, _ in heard})
 
 
+@pytest.mark.parametrize(("cover", "steps"), [(0, 4), (2, 8)])
+def test_progress_counts_outlines_too(cover: int, steps: int) -> None:
+    heard: list[tuple[int, int | None]] = []
+    maker = toy_maker(replace(DIT, cover=cover, guided_channels=0))
+    config = DiffusionConfig(steps=4, sampler="ddim")
+    list(generate_images(maker, [0, 1], config, batch=2, on_progress=lambda *at: heard.append(at)))
+    assert heard[-1] == (2 * steps, 2 * steps)
+
+
 @pytest.mark.parametrize("parity", [False, True])
 @pytest.mark.parametrize("config", [PLAIN, CLIPS], ids=["plain", "classes"])
 def test_what_goes_on_keeps_the_codes_of_the_given_frames(config: Any, parity: bool) -> None:

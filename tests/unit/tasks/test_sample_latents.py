@@ -95,7 +95,7 @@ def test_velocities_are_the_same_as_the_noise_they_tell_of_and_outlines_are_left
 
         def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
             noise, variance = plain(x, t, y).chunk(2, 1)
-            kept = kept_of(1000)[0][t].float().view(-1, 1, 1, 1)
+            kept = kept_of(1000)[0][t % 1000].float().view(-1, 1, 1, 1)
             clean = (x - (1 - kept).sqrt() * noise) / kept.sqrt()
             return torch.cat([kept.sqrt() * noise - (1 - kept).sqrt() * clean, variance], 1)
 
@@ -104,6 +104,26 @@ def test_velocities_are_the_same_as_the_noise_they_tell_of_and_outlines_are_left
     wanted, found = (sample_latents(each, [1], chances(4), few) for each in (plain, turned))
     assert found.shape == (1, 1, 4, 4, 6)
     torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)
+
+
+@torch.inference_mode()
+def test_outlines_come_first_and_latents_are_made_beside_them() -> None:
+    seen: list[tuple[Tensor, int]] = []
+
+    class Watched(Dit):
+        def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+            seen.append((x, int(t[0])))
+            return super().forward(x, t, y)
+
+    network = Watched(replace(DIT, cover=2, guided_channels=0)).eval()
+    heard: list[int] = []
+    few = DiffusionConfig(steps=3, guidance=1.0)
+    found = sample_latents(network, [1], chances(4), few, on_step=lambda: heard.append(1))
+    assert [t for _, t in seen] == [1999, 1500, 1000, 999, 500, 0] and len(heard) == 6
+    assert all(bool((x[:, :6] == 0).all()) for x, _ in seen[:3])
+    outlines = [x[:, 6:] for x, _ in seen[3:]]
+    assert all(torch.equal(each, outlines[0]) for each in outlines) and bool((outlines[0].abs() <= 1).all())
+    torch.testing.assert_close(found, sample_latents(network, [1], chances(4), few))
 
 
 @torch.inference_mode()

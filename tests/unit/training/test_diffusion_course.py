@@ -41,7 +41,7 @@ from segma.worlds.reserved import KEPT_STREAM, STREAM_SIZE
 CPU = Runtime(device="cpu", precision="fp32")
 TINY = replace(
     dit_config.VARIANTS["omnitokenizer_dit_small"],
-    channels=6, side=4, dim=24, layers=2, heads=2, cover=2, velocity=True,
+    channels=6, side=4, dim=24, layers=2, heads=2, cover=2, near=True, velocity=True,
 )  # fmt: skip
 MADE = TINY.made_channels
 
@@ -124,7 +124,7 @@ def test_the_error_is_nothing_for_who_knows(config: dit_config.DitConfig) -> Non
 
     class Knowing(Dit):
         def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-            kept = (1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)).cumprod(0)[t]
+            kept = (1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)).cumprod(0)[t % 1000]
             kept = kept.float().view(-1, 1, 1, 1)
             noise = (x - kept.sqrt() * clean) / (1 - kept).sqrt()
             wanted = kept.sqrt() * noise - (1 - kept).sqrt() * clean if config.velocity else noise
@@ -134,6 +134,24 @@ def test_the_error_is_nothing_for_who_knows(config: dit_config.DitConfig) -> Non
     chance = torch.Generator().manual_seed(3)
     found = denoising(GeneratorConfig())(Knowing(config), values, asked, blank, chance)
     assert found.numbers["error"] < 1e-6 and found.numbers["bound"] < 0.1
+
+
+def test_outlines_are_learned_alone_and_latents_beside_them() -> None:
+    config = replace(DIT, cover=2, velocity=True)
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    class Watched(Dit):
+        def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+            seen.append((x, t))
+            return super().forward(x, t, y)
+
+    values = torch.randn(6, config.made_channels, 4, 4)
+    asked, blank = torch.zeros(6, dtype=torch.long), torch.zeros(6, dtype=torch.bool)
+    denoising(GeneratorConfig())(Watched(config), values, asked, blank, torch.Generator().manual_seed(0))
+    ((x, t),) = seen
+    assert (t[0::2] < 1000).all() and (t[1::2] >= 1000).all()
+    assert bool((x[1::2, :6] == 0).all()) and bool((x[0::2, :6] != 0).any())
+    torch.testing.assert_close(x[0::2, 6:], values[0::2, 6:], atol=0.5, rtol=0)
 
 
 def test_outlines_stand_beside_the_latents_they_are_of(run: TrainConfig, tokenizer: Path) -> None:

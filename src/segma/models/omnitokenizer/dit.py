@@ -1,7 +1,7 @@
 """Diffusion transformers over latents: DiT on images, Latte on clips (specification, section 9).
 
-Three things that official weights do not have are fields of the config: words instead of a class, the outline
-of what is asked for beside the latents, and velocities instead of noise.
+What official weights do not have are fields of the config: words instead of a class, outlines that are made
+first and the latents beside them, velocities instead of noise, and convolutions among neighbours.
 """
 
 from __future__ import annotations
@@ -106,10 +106,14 @@ class FeedForward(nn.Module):
 
 
 class DitBlock(nn.Module):
-    """Attention and feed-forward, their norms and their weight set by the condition (adaLN-Zero)."""
+    """Attention and feed-forward, their norms and their weight set by the condition (adaLN-Zero).
 
-    def __init__(self, dim: int, heads: int) -> None:
+    `near`: a depthwise convolution of the tokens, a square of them, comes first (ours).
+    """
+
+    def __init__(self, dim: int, heads: int, *, near: bool = False) -> None:
         super().__init__()
+        self.near = nn.Conv2d(dim, dim, 3, padding=1, groups=dim) if near else None
         self.attn = SelfAttention(dim, heads)
         self.mlp = FeedForward(dim)
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(dim, 6 * dim))
@@ -122,6 +126,10 @@ class DitBlock(nn.Module):
             self.adaLN_modulation(condition.to(self.mlp.fc1.weight.dtype)).float()[:, None].chunk(6, -1)
         )
         kind = self.mlp.fc1.weight.dtype
+        if self.near is not None:
+            side = math.isqrt(x.shape[1])
+            square = x.to(kind).transpose(1, 2).unflatten(2, (side, side))
+            x = x + self.near(square).flatten(2).transpose(1, 2)
         x = x + gate * self.attn(_modulated(x, shift, scale).to(kind))
         return x + gate2 * self.mlp(_modulated(x, shift2, scale2).to(kind))
 
@@ -167,7 +175,9 @@ class Dit(nn.Module):
         if config.groups:
             positions = line_positions(dim, torch.arange(config.groups, dtype=torch.float64))
             self.temp_embed = nn.Parameter(positions[None].float(), requires_grad=False)
-        self.blocks = nn.ModuleList(DitBlock(dim, config.heads) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(
+            DitBlock(dim, config.heads, near=config.near) for _ in range(config.layers)
+        )
         self.final_layer = FinalLayer(dim, config.patch**2 * 2 * config.made_channels)
 
     @property

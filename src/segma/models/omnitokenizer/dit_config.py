@@ -40,8 +40,10 @@ class DitConfig:
     guided_channels: int = 0
     """Channels of the noise that guidance changes; 0: all. Officially 3 (DiT) and 4 (Latte) of 8."""
     cover: int = 0
-    """Beside each latent token, shares of its cover x cover parts that the thing covers are made, -1 to 1
-    (ours): the outline is found first, as noise hides it last. 0: none."""
+    """First shares of the cover x cover parts of each latent token that the thing covers are made, -1 to 1,
+    at steps that are a thousand later; then the latents beside them (ours). 0: the latents at once."""
+    near: bool = False
+    """Whether each block begins with a convolution of each channel with its eight neighbours (ours)."""
     velocity: bool = False
     """Whether velocities (Salimans and Ho 2022, section 4) are found, and not, as officially, noise."""
     words: tuple[str, ...] = ()
@@ -65,8 +67,8 @@ class DitConfig:
                 sizes.check_size(NAME, name, getattr(self, name))
         if self.guided_channels > self.made_channels:
             sizes.refuse(NAME, f"guidance of {self.guided_channels} of {self.made_channels} channels")
-        if self.groups and self.cover:
-            sizes.refuse(NAME, "outlines are made of pictures, not of clips")
+        if self.groups and (self.cover or self.near):
+            sizes.refuse(NAME, "outlines and neighbours are of pictures, not of clips")
         if bool(self.words) != bool(self.sentence):
             sizes.refuse(NAME, f"{len(self.words)} words, {self.sentence} places for them")
         if self.sentence:
