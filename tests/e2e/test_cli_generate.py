@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from stubs.generators import CLIPS, DIT, LATENTS, LATTE, PICTURES, PLAIN, WORDED, toy_dit, toy_gpt
+from stubs.generators import (
+    CLIPS,
+    COVERED,
+    DIT,
+    LATENTS,
+    LATTE,
+    PICTURES,
+    PLAIN,
+    WORDED,
+    toy_dit,
+    toy_gpt,
+)
 from stubs.tokenizer import SMALL, smooth_clip, toy_tokenizer
 from torch import nn
 
@@ -24,7 +34,6 @@ from segma.models.omnitokenizer.gpt_layout import TOKENIZER_PREFIX
 
 Segma = Callable[..., Any]  # conftest's Ended
 Files = dict[str, Path]
-COVERED = replace(DIT, cover=2, guided_channels=0)
 NETWORKS: dict[str, tuple[nn.Module, Any]] = {
     "codes": (toy_tokenizer(), SMALL),
     "latents": (toy_tokenizer(LATENTS), LATENTS),

@@ -31,6 +31,8 @@ WORDED = replace(WORDED, vocabulary=WORDED.first_code + SMALL.num_codes)
 """Pictures of what words of made worlds say."""
 DIT = DitConfig(channels=6, side=4, dim=16, layers=2, heads=2, num_classes=3, guided_channels=2)
 LATTE = replace(DIT, groups=3)
+COVERED = replace(DIT, cover=2, outline_dim=8, outline_layers=2, guided_channels=0)
+"""Pictures whose outlines are made first."""
 
 
 def toy_gpt(config: GptConfig, seed: int = 1) -> Gpt:

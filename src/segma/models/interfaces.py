@@ -293,10 +293,10 @@ class GeneratorSpec:
     `groups` is 0 where the sizes of a network are not of whole latent frames. `order` and `parity` (the slips
     of the official sampler, see `tasks.sample_codes`) are for codes; `latent_scale` (which latents are
     multiplied by), `guided_channels`, `cover` (parts of a latent, each way, whose share of the thing is made
-    beside it, in channels after the latent's), `velocity` (whether that is found, and not noise) and
-    `has_time` for latents. In the order "words" there are `sentence` places for some of `words`, and a class
-    is asked for by its name. `tokenizer` is the hash of the weights whose codes were learned; "" where that
-    is not known.
+    first, and then looked at in channels after the latent's), `velocity` (whether that is found, and not
+    noise) and `has_time` for latents. In the order "words" there are `sentence` places for some of `words`,
+    and a class is asked for by its name. `tokenizer` is the hash of the weights whose codes were learned; ""
+    where that is not known.
     """
 
     groups: int
@@ -348,7 +348,8 @@ class CodeGenerator(Protocol):
 class LatentGenerator(Protocol):
     """A network that finds noise or velocity, and what its variance is: for `tasks.sample_latents`.
 
-    Latents are (batch, channels, rows, columns), of clips (batch, groups, channels, rows, columns).
+    Latents are (batch, channels, rows, columns), of clips (batch, groups, channels, rows, columns). Where
+    `spec.cover` says so, an outline stands beside them, in more channels.
     """
 
     @property
@@ -375,6 +376,16 @@ class LatentGenerator(Protocol):
         channels: int,
     ) -> Float[Tensor, "batch *groups twice h w"]:
         """The same, the noise of the first channels pushed away from that of no class; 1 is no push."""
+        ...
+
+    def outlines(
+        self,
+        x: Float[Tensor, "batch parts h w"],
+        t: Int[Tensor, " batch"],
+        y: Int[Tensor, " batch"],
+        strength: float,
+    ) -> Float[Tensor, "batch parts h w"]:
+        """Clean outlines of noisy ones, of a network that makes them, pushed away from those of nothing."""
         ...
 
 

@@ -129,7 +129,7 @@ class Schedule:
         which there is no chance, how unlikely the clean latent is.
         """
         believed = self.believed(x, step, noise, variance)
-        true = self.believed(x, step, self._noise_in(x, clean, step), torch.full_like(variance, -1.0))
+        true = self.believed(x, step, self.noise_in(x, clean, step), torch.full_like(variance, -1.0))
         apart = (true.mean - believed.mean).square() * (-believed.log_variance).exp()
         ratio = true.log_variance - believed.log_variance
         divergence = (ratio.exp() - ratio - 1 + apart) / 2
@@ -138,12 +138,13 @@ class Schedule:
         is_last = (step == 0).view(-1, *[1] * (x.ndim - 1))
         return torch.where(is_last, unlikely, divergence).flatten(1).mean(1) / math.log(2)
 
-    def _noise_in(
+    def noise_in(
         self,
         x: Float[Tensor, "batch ..."],
         clean: Float[Tensor, "batch ..."],
         step: Int[Tensor, " batch"],
     ) -> Float[Tensor, "batch ..."]:
+        """The noise in x, by what is clean."""
         kept = _along(self.kept, step, x)
         return (x - kept.sqrt() * clean) / (1 - kept).sqrt()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,31 +69,10 @@ def generate(
         )
         return [np.concatenate([window.new for window in windows])]
     labels = [number] * count
+    options: dict[str, Any] = {"seed": seed, "batch": batch, "on_progress": on_progress, "cancel": cancel}
     if maker.num_frames == 1 or num_frames == 1:
-        return list(
-            generate_images(
-                maker,
-                labels,
-                config,
-                mask=mask,
-                seed=seed,
-                batch=batch,
-                on_progress=on_progress,
-                cancel=cancel,
-            )
-        )
-    return list(
-        generate_clips(
-            maker,
-            labels,
-            config,
-            seed=seed,
-            batch=batch,
-            num_frames=num_frames,
-            on_progress=on_progress,
-            cancel=cancel,
-        )
-    )
+        return list(generate_images(maker, labels, config, mask=mask, **options))
+    return list(generate_clips(maker, labels, config, num_frames=num_frames, **options))
 
 
 def generate_images(

@@ -73,83 +73,79 @@ def sample_latents(
     """
     spec = network.generator_spec
     y = _asked(spec, labels).to(device)
-    given = None if outline is None else outline.to(device).expand(len(labels), -1, -1, -1)
-    if spec.cover and given is None:
-        outlines = Stage(spec, spec.channels, spec.cover**2, later=TRAINED_STEPS)
-        given = _made(network, outlines, y, generators, config, None, on_step).clamp(-1, 1)
-    x = _made(network, Stage(spec, 0, spec.channels), y, generators, config, given, on_step)
-    x = x / spec.latent_scale
-    return (x if spec.has_time else x[:, None]).movedim(2, -1)
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """Channels that are made together: so many from `first` on; the network is told steps that much later.
-
-    Of networks that make outlines these come first, beside latents that are 0; then the latents, beside them.
-    """
-
-    spec: GeneratorSpec
-    first: int
-    count: int
-    later: int = 0
-
-    @property
-    def axis(self) -> int:
-        """Where channels are in a batch."""
-        return 2 if self.spec.has_time else 1
-
-    def of(self, x: Float[Tensor, "batch *groups all h w"]) -> Float[Tensor, "batch *groups own h w"]:
-        """Its own of all channels."""
-        return x.narrow(self.axis, self.first, self.count)
-
-    def beside(
-        self, own: Float[Tensor, "batch *groups own h w"], given: Tensor | None
-    ) -> Float[Tensor, "batch *groups all h w"]:
-        """All channels: its own, and what is given (batch, others, h, w), or zeros."""
-        others = self.spec.channels + self.spec.cover**2 - self.count
-        if not others:
-            return own
-        if given is None:
-            given = own.new_zeros(len(own), others, *own.shape[2:])
-        return torch.cat([given, own] if self.first else [own, given], self.axis)
-
-
-def _made(
-    network: LatentGenerator,
-    stage: Stage,
-    y: Tensor,
-    generators: Sequence[torch.Generator],
-    config: DiffusionConfig,
-    given: Tensor | None,
-    on_step: Callable[[], object] | None,
-) -> Float[Tensor, "batch *groups own h w"]:
-    """The channels of a stage out of noise."""
-    spec, device = stage.spec, y.device
-    side = (stage.count, spec.side, spec.side)
-    shape = (spec.groups, *side) if spec.has_time else side
-    schedule = Schedule.linear(TRAINED_STEPS).fewer(config.steps)
-    x = _noise(shape, generators, device)
-    for number in reversed(range(config.steps)):
-        step = torch.full((len(x),), number, device=device)
-        t = torch.full((len(x),), int(schedule.trained_step[number]) + stage.later, device=device)
-        seen = stage.beside(x, given)
+    beside: list[Tensor] = []
+    if spec.cover:
+        beside = [_outlines(network, y, generators, config, on_step) if outline is None else
+                  outline.to(device).expand(len(labels), -1, -1, -1)]  # fmt: skip
+    side = (spec.channels, spec.side, spec.side)
+    walk = _Walk(config, generators, (spec.groups, *side) if spec.has_time else side)
+    axis = 2 if spec.has_time else 1
+    x = walk.begin(device)
+    for number in walk.numbers:
+        step, t = walk.steps(number, x)
+        seen = torch.cat([x, *beside], axis)
         if config.guidance == 1:
             found = network(seen, t, y)
         else:
             found = network.guided(seen, t, y, float(config.guidance), channels=spec.guided_channels)
-        noise, variance = (stage.of(half) for half in found.chunk(2, stage.axis))
-        noise = schedule.noise_of(x, step, noise) if spec.velocity else noise
-        if config.sampler == "ddim":
-            x = schedule.leap(x, step, noise)
-        else:
-            believed = schedule.believed(x, step, noise, variance)
-            x = believed.mean
-            if number:
-                x = x + (believed.log_variance / 2).exp() * _noise(shape, generators, device)
+        noise, variance = found.chunk(2, axis)
+        noise = walk.schedule.noise_of(x, step, noise) if spec.velocity else noise
+        x = walk.back(x, number, noise, variance)
         if on_step is not None:
             on_step()
-    return x
+    x = x / spec.latent_scale
+    return (x if spec.has_time else x[:, None]).movedim(2, -1)
+
+
+def _outlines(
+    network: LatentGenerator,
+    y: Tensor,
+    generators: Sequence[torch.Generator],
+    config: DiffusionConfig,
+    on_step: Callable[[], object] | None,
+) -> Float[Tensor, "batch parts side side"]:
+    """Outlines out of noise, with the least variance of each step where steps have chance."""
+    spec = network.generator_spec
+    walk = _Walk(config, generators, (spec.cover**2, spec.side, spec.side))
+    x = walk.begin(y.device)
+    for number in walk.numbers:
+        step, t = walk.steps(number, x)
+        noise = walk.schedule.noise_in(x, network.outlines(x, t, y, float(config.guidance)), step)
+        x = walk.back(x, number, noise, torch.full_like(x, -1.0))
+        if on_step is not None:
+            on_step()
+    return x.clamp(-1, 1)
+
+
+class _Walk:
+    """From noise of a shape, of each row's own chance, back to what is clean, as a config says."""
+
+    def __init__(
+        self, config: DiffusionConfig, generators: Sequence[torch.Generator], shape: tuple[int, ...]
+    ) -> None:
+        self.config, self.generators, self.shape = config, generators, shape
+        self.schedule = Schedule.linear(TRAINED_STEPS).fewer(config.steps)
+        self.numbers = tuple(reversed(range(config.steps)))
+
+    def begin(self, device: torch.device | str) -> Float[Tensor, "batch ..."]:
+        """Noise."""
+        return _noise(self.shape, self.generators, device)
+
+    def steps(self, number: int, x: Tensor) -> tuple[Int[Tensor, " batch"], Int[Tensor, " batch"]]:
+        """A step of the walk for each row of x, and the step of training that it stands for."""
+        trained = int(self.schedule.trained_step[number])
+        step, t = (torch.full((len(x),), each, device=x.device) for each in (number, trained))
+        return step, t
+
+    def back(self, x: Tensor, number: int, noise: Tensor, variance: Tensor) -> Float[Tensor, "batch ..."]:
+        """A step back, given the noise in x."""
+        step, _ = self.steps(number, x)
+        if self.config.sampler == "ddim":
+            return self.schedule.leap(x, step, noise)
+        believed = self.schedule.believed(x, step, noise, variance)
+        if not number:
+            return believed.mean
+        return believed.mean + (believed.log_variance / 2).exp() * self.begin(x.device)
 
 
 def _asked(spec: GeneratorSpec, labels: Sequence[Label]) -> Int[Tensor, " batch *sentence"]:

@@ -22,8 +22,9 @@ from segma.training.steps.generating import Loss
 _SPREAD = 0.02
 _TABLES = ("y_embedder.embedding_table.", "y_embedder.words.", "y_embedder.before.")
 # Blocks and what comes out begin as nothing (Peebles and Xie 2023, section 3.2).
-_ZEROS = ("adaLN_modulation.1.weight", "final_layer.linear.weight", ".near.weight")
+_ZEROS = ("adaLN_modulation.1.weight", "final_layer.linear.weight", ".near.weight", "outliner.last.weight")
 _FIXED = ("pos_embed", "temp_embed")
+_OUTLINES = "outliner."
 
 
 @dataclass(slots=True)
@@ -51,8 +52,8 @@ class DiffusionCourse(GeneratorCourse):
 
     def rates(self, config: TrainConfig) -> Mapping[str, float]:
         """What stands for patches, classes and words is no matrix to be turned, and learns at the rate."""
-        names = ("x_embedder.", "y_embedder.words.", "y_embedder.before.", "y_embedder.embedding_table.")
-        return {f"network.{name}": 1.0 for name in (*names, "final_layer.linear.")}
+        names = ("x_embedder.", "final_layer.linear.", *_TABLES, *(_OUTLINES + name for name in _TABLES))
+        return {f"network.{name}": 1.0 for name in names}
 
     def loss(self, config: TrainConfig) -> Loss:
         """The error of the noise, and the bound."""
@@ -76,7 +77,7 @@ def _fresh(config: TrainConfig, codes: CodeSpec) -> Network:
             continue
         if name.endswith(_ZEROS) or each.ndim == 1:
             nn.init.zeros_(each)
-        elif name.startswith(_TABLES) or name.startswith("t_embedder."):
+        elif name.removeprefix(_OUTLINES).startswith((*_TABLES, "t_embedder.")):
             nn.init.normal_(each, std=_SPREAD)
         else:
             nn.init.xavier_uniform_(each.flatten(1))
@@ -96,7 +97,7 @@ def _for_data(config: TrainConfig, sizes: DitConfig, codes: CodeSpec) -> DitConf
         raise InputError("input.value", f"{config.variant} learns from {expects}.", "Set generator.frames.")
     return replace(
         sizes, side=side, groups=groups if sizes.groups else 0, num_classes=len(names), class_names=names,
-        guided_channels=0, cover=0, near=False,
+        guided_channels=0, cover=0, outline_dim=0, outline_layers=0, near=False,
     )  # fmt: skip
 
 

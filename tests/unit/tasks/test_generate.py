@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy import ndarray
-from stubs.generators import CLIPS, DIT, LATENTS, LATTE, PICTURES, PLAIN, toy_dit, toy_gpt, toy_maker
+from stubs.generators import CLIPS, COVERED, DIT, LATENTS, LATTE, PICTURES, PLAIN, toy_dit, toy_gpt, toy_maker
 from stubs.tokenizer import SMALL, smooth_clip, toy_tokenizer
 
 from segma.errors import Cancelled, InputError, ModelError
@@ -82,10 +82,10 @@ def test_batches_are_sampled_when_they_are_asked_for() -> None:
     assert [done for done, _ in heard] == sorted({done for done, _ in heard})
 
 
-@pytest.mark.parametrize(("cover", "steps"), [(0, 4), (2, 8)])
-def test_progress_counts_outlines_too(cover: int, steps: int) -> None:
+@pytest.mark.parametrize(("network", "steps"), [(DIT, 4), (COVERED, 8)], ids=["plain", "outlines"])
+def test_progress_counts_outlines_too(network: Any, steps: int) -> None:
     heard: list[tuple[int, int | None]] = []
-    maker = toy_maker(replace(DIT, cover=cover, guided_channels=0))
+    maker = toy_maker(network)
     config = DiffusionConfig(steps=4, sampler="ddim")
     list(generate_images(maker, [0, 1], config, batch=2, on_progress=lambda *at: heard.append(at)))
     assert heard[-1] == (2 * steps, 2 * steps)

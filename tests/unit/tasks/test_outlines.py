@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from stubs.generators import CLIPS, DIT, toy_dit, toy_maker
+from stubs.generators import CLIPS, COVERED, DIT, toy_dit, toy_maker
 
 from segma.errors import InputError, ModelError
 from segma.tasks.generate import generate, generate_images
 from segma.tasks.outlines import outline_of
 from segma.tasks.sample_latents import DiffusionConfig
 
-COVERED = replace(DIT, cover=2, guided_channels=0)
 QUICK = DiffusionConfig(steps=2, sampler="ddim")
 
 

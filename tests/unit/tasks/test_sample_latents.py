@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from stubs.generators import DIT, LATTE, toy_dit
+from stubs.generators import COVERED, DIT, LATTE, toy_dit
 from torch import Tensor
 
 from segma.errors import InputError
@@ -86,8 +86,8 @@ def test_guidance_of_one_is_none_and_the_scale_of_latents_is_the_weights() -> No
 
 
 @torch.inference_mode()
-def test_velocities_are_the_same_as_the_noise_they_tell_of_and_outlines_are_left_out() -> None:
-    config = replace(DIT, cover=2, guided_channels=0)
+def test_velocities_are_the_same_as_the_noise_they_tell_of() -> None:
+    config = replace(DIT, guided_channels=0)
     plain = toy_dit(config)
 
     class Turned(Dit):
@@ -95,35 +95,57 @@ def test_velocities_are_the_same_as_the_noise_they_tell_of_and_outlines_are_left
 
         def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
             noise, variance = plain(x, t, y).chunk(2, 1)
-            kept = kept_of(1000)[0][t % 1000].float().view(-1, 1, 1, 1)
+            kept = kept_of(1000)[0][t].float().view(-1, 1, 1, 1)
             clean = (x - (1 - kept).sqrt() * noise) / kept.sqrt()
             return torch.cat([kept.sqrt() * noise - (1 - kept).sqrt() * clean, variance], 1)
 
     turned = Turned(replace(config, velocity=True))
     few = DiffusionConfig(steps=6, sampler="ddim", guidance=3.0)
     wanted, found = (sample_latents(each, [1], chances(4), few) for each in (plain, turned))
-    assert found.shape == (1, 1, 4, 4, 6)
     torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)
 
 
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
 @torch.inference_mode()
-def test_outlines_come_first_and_latents_are_made_beside_them() -> None:
-    seen: list[tuple[Tensor, int]] = []
+def test_outlines_come_first_and_latents_are_made_beside_them(sampler: str) -> None:
+    asked: list[int] = []
+    seen: list[Tensor] = []
+    target = torch.full((1, 4, 4, 4), -1.0)
+    target[..., :2] = 1
 
     class Watched(Dit):
         def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-            seen.append((x, int(t[0])))
+            seen.append(x)
             return super().forward(x, t, y)
 
-    network = Watched(replace(DIT, cover=2, guided_channels=0)).eval()
-    heard: list[int] = []
-    few = DiffusionConfig(steps=3, guidance=1.0)
+        def outlines(self, x: Tensor, t: Tensor, y: Tensor, strength: float) -> Tensor:
+            asked.append(int(t[0]))
+            assert strength == 1.0 and x.shape == (1, 4, 4, 4)
+            return target
+
+    network, heard = Watched(COVERED).eval(), []
+    few = DiffusionConfig(steps=3, guidance=1.0, sampler=sampler)
     found = sample_latents(network, [1], chances(4), few, on_step=lambda: heard.append(1))
-    assert [t for _, t in seen] == [1999, 1500, 1000, 999, 500, 0] and len(heard) == 6
-    assert all(bool((x[:, :6] == 0).all()) for x, _ in seen[:3])
-    outlines = [x[:, 6:] for x, _ in seen[3:]]
-    assert all(torch.equal(each, outlines[0]) for each in outlines) and bool((outlines[0].abs() <= 1).all())
-    torch.testing.assert_close(found, sample_latents(network, [1], chances(4), few))
+    assert asked == [999, 500, 0] and len(heard) == 6 and found.shape == (1, 1, 4, 4, 6)
+    for x in seen:  # who always says the same gets it
+        torch.testing.assert_close(x[:, 6:], target, atol=1e-3, rtol=0)
+    asked.clear()
+    sample_latents(network, [1], chances(4), few, outline=target)
+    assert not asked
+
+
+@torch.inference_mode()
+def test_outlines_are_pushed_away_from_those_of_nothing_and_stay_outlines() -> None:
+    network = toy_dit(COVERED)
+    assert network.outliner is not None
+    torch.nn.init.normal_(network.outliner.last.weight, std=0.05)
+    x, t = torch.randn(2, 4, 4, 4), torch.full((2,), 700)
+    y = torch.tensor([0, 2])
+    wanted, none = network.outliner(x, t, y), network.outliner(x, t, torch.full_like(y, 3))
+    torch.testing.assert_close(network.outlines(x, t, y, 1.0), wanted.clamp(-1, 1))
+    pushed = network.outlines(x, t, y, 3.0)
+    torch.testing.assert_close(pushed, (none + 3 * (wanted - none)).clamp(-1, 1))
+    assert not torch.equal(pushed[0], pushed[1])
 
 
 @torch.inference_mode()

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from stubs.clips import write_clip
-from stubs.generators import DIT, LATENTS, LATTE, toy_dit
+from stubs.generators import COVERED, DIT, LATENTS, LATTE, toy_dit
 from stubs.tokenizer import toy_tokenizer
 from torch import Tensor
 
@@ -32,7 +32,7 @@ from segma.training.catalog import RECIPES, recipe
 from segma.training.config import GeneratorConfig, OptimConfig, TrainConfig
 from segma.training.diffusion_course import course
 from segma.training.start import start
-from segma.training.steps.diffusion import denoising
+from segma.training.steps.diffusion import denoising, outline_error
 from segma.training.steps.generating import encoded
 from segma.worlds.portraits import draw_portrait
 from segma.worlds.render import render
@@ -41,9 +41,10 @@ from segma.worlds.reserved import KEPT_STREAM, STREAM_SIZE
 CPU = Runtime(device="cpu", precision="fp32")
 TINY = replace(
     dit_config.VARIANTS["omnitokenizer_dit_small"],
-    channels=6, side=4, dim=24, layers=2, heads=2, cover=2, near=True, velocity=True,
+    channels=6, side=4, dim=24, layers=2, heads=2, cover=2, outline_dim=16, outline_layers=1, near=True,
+    velocity=True,
 )  # fmt: skip
-MADE = TINY.made_channels
+SEEN = TINY.seen_channels
 
 
 @pytest.fixture(autouse=True)
@@ -116,16 +117,16 @@ def test_steps_with_little_noise_weigh_less_where_that_is_asked_for() -> None:
     assert losses[5.0].loss < losses[0.0].loss
 
 
-@pytest.mark.parametrize("config", [DIT, replace(DIT, cover=2, velocity=True)], ids=["noise", "velocity"])
+@pytest.mark.parametrize("config", [DIT, replace(COVERED, velocity=True)], ids=["noise", "velocity"])
 def test_the_error_is_nothing_for_who_knows(config: dit_config.DitConfig) -> None:
-    values = torch.randn(8, config.made_channels, 4, 4, generator=torch.Generator().manual_seed(1))
-    clean = values.clone()
-    clean[:, : config.channels] *= config.latent_scale  # outlines are as large as noise already
+    values = torch.randn(8, config.seen_channels, 4, 4, generator=torch.Generator().manual_seed(1))
+    clean = values[:, : config.channels] * config.latent_scale
 
     class Knowing(Dit):
         def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-            kept = (1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)).cumprod(0)[t % 1000]
+            kept = (1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)).cumprod(0)[t]
             kept = kept.float().view(-1, 1, 1, 1)
+            x = x[:, : config.channels]
             noise = (x - kept.sqrt() * clean) / (1 - kept).sqrt()
             wanted = kept.sqrt() * noise - (1 - kept).sqrt() * clean if config.velocity else noise
             return torch.cat([wanted, torch.full_like(x, -1.0)], 1)
@@ -136,29 +137,37 @@ def test_the_error_is_nothing_for_who_knows(config: dit_config.DitConfig) -> Non
     assert found.numbers["error"] < 1e-6 and found.numbers["bound"] < 0.1
 
 
-def test_outlines_are_learned_alone_and_latents_beside_them() -> None:
-    config = replace(DIT, cover=2, velocity=True)
-    seen: list[tuple[Tensor, Tensor]] = []
+def test_outlines_are_learned_from_nothing_and_latents_beside_them() -> None:
+    seen: list[Tensor] = []
 
     class Watched(Dit):
         def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-            seen.append((x, t))
+            seen.append(x)
             return super().forward(x, t, y)
 
-    values = torch.randn(6, config.made_channels, 4, 4)
+    network = Watched(COVERED)
+    assert network.outliner is not None
+    values = torch.randn(6, COVERED.seen_channels, 4, 4)
     asked, blank = torch.zeros(6, dtype=torch.long), torch.zeros(6, dtype=torch.bool)
-    denoising(GeneratorConfig())(Watched(config), values, asked, blank, torch.Generator().manual_seed(0))
-    ((x, t),) = seen
-    assert (t[0::2] < 1000).all() and (t[1::2] >= 1000).all()
-    assert bool((x[1::2, :6] == 0).all()) and bool((x[0::2, :6] != 0).any())
-    torch.testing.assert_close(x[0::2, 6:], values[0::2, 6:], atol=0.5, rtol=0)
+    found = denoising(GeneratorConfig())(network, values, asked, blank, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(seen[0][:, 6:], values[:, 6:], atol=0.5, rtol=0)
+    assert not torch.equal(seen[0][:, 6:], values[:, 6:])  # made ones are not quite clean
+    outlines, chance = values[:, 6:], torch.Generator().manual_seed(2)
+    before = outline_error(network.outliner, outlines, asked, Schedule.linear(), chance)
+    found.loss.backward()
+    with torch.no_grad():
+        for each in network.outliner.parameters():
+            assert each.grad is not None
+            each -= 0.01 * each.grad
+    chance.manual_seed(2)
+    assert outline_error(network.outliner, outlines, asked, Schedule.linear(), chance) < before
 
 
 def test_outlines_stand_beside_the_latents_they_are_of(run: TrainConfig, tokenizer: Path) -> None:
     spec, module = toy_dit(TINY).generator_spec, load(tokenizer).module
     assert isinstance(module, VisualTokenizer)
     made = made_portraits.kept_portraits(run, spec, module, 8)
-    assert made.values.shape[1:] == (MADE, 4, 4) and len(made) > 8
+    assert made.values.shape[1:] == (SEEN, 4, 4) and len(made) > 8
     portrait = draw_portrait(KEPT_STREAM * STREAM_SIZE)
     seen = render([portrait.scene], size=32).owners[0, 0] > 0
     shares = seen.view(8, 4, 8, 4).float().mean((1, 3))  # rows and columns of parts
@@ -208,7 +217,7 @@ def test_the_order_of_words_matters(run: TrainConfig) -> None:
     torch.manual_seed(0)
     network = toy_dit(TINY)
     torch.nn.init.normal_(network.final_layer.linear.weight)
-    x, t = torch.randn(1, MADE, 4, 4).expand(3, -1, -1, -1), torch.full((3,), 500)
+    x, t = torch.randn(1, SEEN, 4, 4).expand(3, -1, -1, -1), torch.full((3,), 500)
     words = torch.zeros(3, 10, dtype=torch.long)
     words[:, :4] = torch.tensor([[1, 2, 3, 4], [4, 2, 3, 1], [1, 2, 3, 4]])
     first, other, same = network(x, t, words)

@@ -128,7 +128,7 @@ class DitBlock(nn.Module):
         kind = self.mlp.fc1.weight.dtype
         if self.near is not None:
             side = math.isqrt(x.shape[1])
-            square = x.to(kind).transpose(1, 2).unflatten(2, (side, side))
+            square: Tensor = x.to(kind).transpose(1, 2).unflatten(2, (side, side))
             x = x + self.near(square).flatten(2).transpose(1, 2)
         x = x + gate * self.attn(_modulated(x, shift, scale).to(kind))
         return x + gate2 * self.mlp(_modulated(x, shift2, scale2).to(kind))
@@ -150,11 +150,67 @@ class FinalLayer(nn.Module):
         return self.linear(_modulated(x, shift, scale))
 
 
+class OutlineBlock(nn.Module):
+    """A feed-forward layer, its norm set by the condition and by offsets of its own."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.offset = nn.Parameter(torch.zeros(3 * dim))
+        self.fc1 = nn.Linear(dim, 2 * dim)
+        self.fc2 = nn.Linear(2 * dim, dim)
+
+    def forward(
+        self, x: Float[Tensor, "batch dim"], condition: Float[Tensor, "batch thrice"]
+    ) -> Float[Tensor, "batch dim"]:
+        """The vectors after it."""
+        shift, scale, gate = (condition + self.offset).chunk(3, -1)
+        return x + gate * self.fc2(F.gelu(self.fc1(_modulated(x, shift, scale)), approximate="tanh"))
+
+
+class Outliner(nn.Module):
+    """Clean outlines out of noisy ones, each a single vector (ours).
+
+    They are few enough numbers for layers that join all with all, and such learn a thousand times as many in
+    the same time as a transformer does. What is clean has fewer dimensions than the noise, so it is what is
+    foretold (Li and He 2025, arXiv 2511.13720).
+    """
+
+    def __init__(self, config: DitConfig) -> None:
+        super().__init__()
+        dim, parts = config.outline_dim, (config.side * config.cover) ** 2
+        self.t_embedder = TimeEmbedding(dim)
+        self.y_embedder = _asked_for(config, dim)
+        self.modulation = nn.Linear(dim, 3 * dim)
+        self.first = nn.Linear(parts, dim)
+        self.blocks = nn.ModuleList(OutlineBlock(dim) for _ in range(config.outline_layers))
+        self.last = nn.Linear(dim, parts)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch parts h w"],
+        t: Int[Tensor, " batch"],
+        y: Int[Tensor, " batch *sentence"],
+    ) -> Float[Tensor, "batch parts h w"]:
+        """The clean ones, not clamped."""
+        condition = self.modulation(F.silu(self.t_embedder(t) + self.y_embedder(y)))
+        found = self.first(x.flatten(1))
+        for block in self.blocks:
+            found = block(found, condition)
+        return self.last(F.layer_norm(found, found.shape[-1:], eps=_EPS)).view(x.shape)
+
+
+def _asked_for(config: DitConfig, dim: int) -> SentenceEmbedding | ClassEmbedding:
+    if config.words:
+        return SentenceEmbedding(len(config.words), dim)
+    return ClassEmbedding(config.num_classes, dim)
+
+
 class Dit(nn.Module):
     """Noise (and its variance) of latents at a step, for a class; with `groups`, of clips: then it is Latte.
 
     With words, their ids (zeros after the last) are asked for in the place of a class. Clips are (batch,
-    groups, channels, rows, columns); odd blocks attend over time. Channels are `config.made_channels`.
+    groups, channels, rows, columns); odd blocks attend over time. With outlines, these are seen beside the
+    latents, in the last of `config.seen_channels` channels.
     """
 
     low_precision = ("blocks",)
@@ -163,13 +219,9 @@ class Dit(nn.Module):
         super().__init__()
         self.config = config
         dim = config.dim
-        self.x_embedder = PatchProjection(config.made_channels, dim, config.patch)
+        self.x_embedder = PatchProjection(config.seen_channels, dim, config.patch)
         self.t_embedder = TimeEmbedding(dim)
-        self.y_embedder = (
-            SentenceEmbedding(len(config.words), dim)
-            if config.words
-            else ClassEmbedding(config.num_classes, dim)
-        )
+        self.y_embedder = _asked_for(config, dim)
         side = config.side // config.patch
         self.pos_embed = nn.Parameter(grid_positions(dim, side)[None], requires_grad=False)
         if config.groups:
@@ -178,7 +230,8 @@ class Dit(nn.Module):
         self.blocks = nn.ModuleList(
             DitBlock(dim, config.heads, near=config.near) for _ in range(config.layers)
         )
-        self.final_layer = FinalLayer(dim, config.patch**2 * 2 * config.made_channels)
+        self.final_layer = FinalLayer(dim, config.patch**2 * 2 * config.channels)
+        self.outliner = Outliner(config) if config.cover else None
 
     @property
     def generator_spec(self) -> GeneratorSpec:
@@ -195,14 +248,14 @@ class Dit(nn.Module):
             tokenizer=config.tokenizer,
             has_time=config.groups > 0,
             latent_scale=config.latent_scale,
-            guided_channels=config.guided_channels or config.made_channels,
+            guided_channels=config.guided_channels or config.channels,
             cover=config.cover,
             velocity=config.velocity,
         )
 
     def forward(
         self,
-        x: Float[Tensor, "batch *groups channels h w"],
+        x: Float[Tensor, "batch *groups seen h w"],
         t: Int[Tensor, " batch"],
         y: Int[Tensor, " batch *sentence"],
     ) -> Float[Tensor, "batch *groups twice h w"]:
@@ -231,7 +284,7 @@ class Dit(nn.Module):
 
     def guided(
         self,
-        x: Float[Tensor, "batch *groups channels h w"],
+        x: Float[Tensor, "batch *groups seen h w"],
         t: Int[Tensor, " batch"],
         y: Int[Tensor, " batch *sentence"],
         strength: float,
@@ -248,6 +301,20 @@ class Dit(nn.Module):
         wanted, other = found.chunk(2)
         pushed = other.narrow(axis, 0, channels).lerp(wanted.narrow(axis, 0, channels), strength)
         return torch.cat([pushed, wanted.narrow(axis, channels, wanted.shape[axis] - channels)], axis)
+
+    def outlines(
+        self,
+        x: Float[Tensor, "batch parts h w"],
+        t: Int[Tensor, " batch"],
+        y: Int[Tensor, " batch *sentence"],
+        strength: float,
+    ) -> Float[Tensor, "batch parts h w"]:
+        """Clean outlines of noisy ones, pushed away from those of nothing, -1 to 1; 1 is no push."""
+        assert self.outliner is not None, "the config has no outlines"
+        found = self.outliner(x, t, y)
+        if strength != 1:
+            found = self.outliner(x, t, self.nothing_like(y)).lerp(found, strength)
+        return found.clamp(-1, 1)
 
     def nothing_like(self, y: Int[Tensor, " batch *sentence"]) -> Int[Tensor, " batch *sentence"]:
         """What asks for nothing, for as many rows."""

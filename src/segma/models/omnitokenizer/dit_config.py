@@ -40,8 +40,12 @@ class DitConfig:
     guided_channels: int = 0
     """Channels of the noise that guidance changes; 0: all. Officially 3 (DiT) and 4 (Latte) of 8."""
     cover: int = 0
-    """First shares of the cover x cover parts of each latent token that the thing covers are made, -1 to 1,
-    at steps that are a thousand later; then the latents beside them (ours). 0: the latents at once."""
+    """Shares of the cover x cover parts of each latent token that the thing covers, -1 to 1, are made first,
+    and then the latents beside them (ours). 0: the latents at once."""
+    outline_dim: int = 0
+    """Channels of the network of outlines, a whole one being one vector."""
+    outline_layers: int = 0
+    """Its blocks."""
     near: bool = False
     """Whether each block begins with a convolution of each channel with its eight neighbours (ours)."""
     velocity: bool = False
@@ -54,19 +58,21 @@ class DitConfig:
     """The hash of the weights of the tokenizer whose latents were learned; "" where it is not known."""
 
     @property
-    def made_channels(self) -> int:
-        """Channels of what noise is taken from: the latents', then the parts', row by row."""
+    def seen_channels(self) -> int:
+        """Channels of what is looked at: the latents', then the outline's parts, row by row."""
         return self.channels + self.cover**2
 
     def __post_init__(self) -> None:
         """Check sizes."""
         for name in ("channels", "side", "patch", "dim", "layers", "heads", "num_classes"):
             sizes.check_size(NAME, name, getattr(self, name))
-        for name in ("groups", "guided_channels", "cover"):
+        for name in ("groups", "guided_channels", "cover", "outline_dim", "outline_layers"):
             if getattr(self, name) != 0:
                 sizes.check_size(NAME, name, getattr(self, name))
-        if self.guided_channels > self.made_channels:
-            sizes.refuse(NAME, f"guidance of {self.guided_channels} of {self.made_channels} channels")
+        if self.guided_channels > self.channels:
+            sizes.refuse(NAME, f"guidance of {self.guided_channels} of {self.channels} channels")
+        if not bool(self.cover) == bool(self.outline_dim) == bool(self.outline_layers):
+            sizes.refuse(NAME, "outlines want cover, outline_dim and outline_layers together")
         if self.groups and (self.cover or self.near):
             sizes.refuse(NAME, "outlines and neighbours are of pictures, not of clips")
         if bool(self.words) != bool(self.sentence):

@@ -10,17 +10,17 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from segma.models.interfaces import GeneratorSpec
-from segma.models.omnitokenizer.dit import Dit
-from segma.models.omnitokenizer.dit_config import DitConfig
+from segma.models.omnitokenizer.dit import Dit, Outliner
 from segma.nn.diffusion import Schedule
-from segma.tasks.sample_latents import TRAINED_STEPS, Stage
+from segma.tasks.sample_latents import TRAINED_STEPS
 from segma.training.config import GeneratorConfig
 from segma.training.steps.generating import Loss
 from segma.training.steps.result import StepResult
 
-# Noise of outlines beside which latents are learned.
+# Noise of outlines beside which latents are learned, since made ones are not quite clean.
 _MADE_NOISE = 0.1
+# Noises that each outline of a batch is learned in.
+_NOISES = 16
 
 
 def denoising(config: GeneratorConfig) -> Loss:
@@ -36,60 +36,49 @@ def denoising(config: GeneratorConfig) -> Loss:
         chance: torch.Generator,
     ) -> StepResult:
         assert isinstance(network, Dit)
-        spec = network.generator_spec
-        clean = _scaled(values, network.config)
+        sizes = network.config
+        latents, outlines = values.tensor_split([sizes.channels], values.ndim - 3)
+        clean = latents * sizes.latent_scale  # about as large as noise
         t = torch.randint(TRAINED_STEPS, (len(clean),), generator=chance).to(clean.device)
         noise = torch.randn(clean.shape, generator=chance).to(clean.device)
         x = schedule.noised(clean, t, noise)
-        stages = _stages(spec)
-        turns = [(slice(number, None, len(stages)), stage) for number, stage in enumerate(stages)]
-        seen, told = torch.empty_like(x), t.clone()
-        for rows, stage in turns:
-            given = _given(clean[rows], stage, chance)
-            seen[rows], told[rows] = stage.beside(stage.of(x[rows]), given), t[rows] + stage.later
+        beside = [outlines + _MADE_NOISE * _noise_like(outlines, chance)] if sizes.cover else []
         wide = is_blank.view(-1, *[1] * (asked.ndim - 1))
-        found = network(seen, told, torch.where(wide, network.nothing_like(asked), asked)).float()
-        errors, bounds = torch.zeros(len(x)).to(x), torch.zeros(len(x)).to(x)
-        for rows, stage in turns:
-            believed, variance = (stage.of(half[rows]) for half in found.chunk(2, stage.axis))
-            own, pure, hidden, when = stage.of(x[rows]), stage.of(clean[rows]), stage.of(noise[rows]), t[rows]
-            wanted = schedule.velocity(pure, when, hidden) if spec.velocity else hidden
-            errors[rows] = (believed - wanted).square().flatten(1).mean(1)
-            if spec.velocity:
-                believed = schedule.noise_of(own, when, believed)
-            bounds[rows] = schedule.bound(own, pure, when, believed.detach(), variance)
-        total = (weights.to(t.device)[t] * errors + config.variance * bounds).mean()
-        return StepResult(
-            total, {"error": float(errors.detach().mean()), "bound": float(bounds.detach().mean())}
-        )
+        asked = torch.where(wide, network.nothing_like(asked), asked)
+        found = network(torch.cat([x, *beside], x.ndim - 3), t, asked).float()
+        believed, variance = found.chunk(2, clean.ndim - 3)
+        wanted = schedule.velocity(clean, t, noise) if sizes.velocity else noise
+        error = (believed - wanted).square().flatten(1).mean(1)
+        if sizes.velocity:
+            believed = schedule.noise_of(x, t, believed)
+        bound = schedule.bound(x, clean, t, believed.detach(), variance)
+        total = (weights.to(t.device)[t] * error + config.variance * bound).mean()
+        numbers = {"error": float(error.detach().mean()), "bound": float(bound.detach().mean())}
+        if network.outliner is not None:
+            apart = outline_error(network.outliner, outlines, asked, schedule, chance)
+            total, numbers["outline"] = total + apart, float(apart.detach())
+        return StepResult(total, numbers)
 
     return loss
 
 
-def _stages(spec: GeneratorSpec) -> tuple[Stage, ...]:
-    """What rows learn in turns."""
-    latents = Stage(spec, 0, spec.channels)
-    if not spec.cover:
-        return (latents,)
-    return latents, Stage(spec, spec.channels, spec.cover**2, later=TRAINED_STEPS)
+def outline_error(
+    outliner: Outliner,
+    outlines: Float[Tensor, "rows parts h w"],
+    asked: Int[Tensor, "rows ..."],
+    schedule: Schedule,
+    chance: torch.Generator,
+) -> Float[Tensor, ""]:
+    """The squared error of outlines, each in several noises, more often in much than in little."""
+    clean, asked = (each.repeat_interleave(_NOISES, 0) for each in (outlines, asked))
+    t = (TRAINED_STEPS * torch.rand(len(clean), generator=chance).sqrt()).long().to(clean.device)
+    t = t.clamp(max=TRAINED_STEPS - 1)
+    x = schedule.noised(clean, t, _noise_like(clean, chance))
+    return (outliner(x, t, asked).float() - clean).square().mean()
 
 
-def _given(
-    clean: Float[Tensor, "rows *groups all h w"], stage: Stage, chance: torch.Generator
-) -> Float[Tensor, "rows others h w"] | None:
-    """Outlines beside which latents are made, not quite as they are, as made ones are not; else nothing."""
-    if not stage.spec.cover or stage.first:
-        return None
-    outlines = clean[:, stage.count :]
-    return outlines + _MADE_NOISE * torch.randn(outlines.shape, generator=chance).to(outlines.device)
-
-
-def _scaled(
-    values: Float[Tensor, "rows *groups channels h w"], sizes: DitConfig
-) -> Float[Tensor, "rows *groups channels h w"]:
-    """Latents about as large as noise; the outline after them is so already."""
-    latents, outline = values.tensor_split([sizes.channels], values.ndim - 3)
-    return torch.cat([latents * sizes.latent_scale, outline], values.ndim - 3)
+def _noise_like(x: Tensor, chance: torch.Generator) -> Tensor:
+    return torch.randn(x.shape, generator=chance).to(x.device)
 
 
 def _weights(schedule: Schedule, limit: float) -> Float[Tensor, " steps"]:
