@@ -185,6 +185,10 @@ class GeneratorConfig:
     """Of diffusion: what latents are multiplied by, to be about as large as noise; 0: as the variant says."""
     variance: float = 1.0
     """Of diffusion: weight of the variational bound, from which the variance of the noise is learned."""
+    noises: int = 16
+    """Of outlines: noises that each is learned in, in a step."""
+    outlines_alone: bool = False
+    """Whether outlines alone are learned, and latents left as they are."""
     snr_limit: float = 0.0
     """Of diffusion: steps whose ratio of signal to noise is above this weigh less, by as much (Hang et al.
     2023, arXiv 2303.09556); 0: all steps weigh the same."""

@@ -167,8 +167,10 @@ def _wrong_settings(config: TrainConfig, spec: GeneratorSpec, codes: CodeSpec) -
         return "portraits are pictures, with a sentence or more"
     if not 0 <= made.blank <= 1:
         return f"generator.blank is {made.blank}, expected 0 to 1"
-    least = {"stride": made.stride - 1, "variance": made.variance, "snr_limit": made.snr_limit,
-             "latent_scale": made.latent_scale}  # fmt: skip
+    if made.outlines_alone and not spec.cover:
+        return "there are no outlines to learn alone"
+    least = {"stride": made.stride - 1, "noises": made.noises - 1, "variance": made.variance,
+             "snr_limit": made.snr_limit, "latent_scale": made.latent_scale}  # fmt: skip
     low = [name for name, value in least.items() if value < 0]
     return f"generator.{low[0]} is too low" if low else ""
 

@@ -153,14 +153,24 @@ def test_outlines_are_learned_from_nothing_and_latents_beside_them() -> None:
     torch.testing.assert_close(seen[0][:, 6:], values[:, 6:], atol=0.5, rtol=0)
     assert not torch.equal(seen[0][:, 6:], values[:, 6:])  # made ones are not quite clean
     outlines, chance = values[:, 6:], torch.Generator().manual_seed(2)
-    before = outline_error(network.outliner, outlines, asked, Schedule.linear(), chance)
+    before = outline_error(network.outliner, outlines, asked, Schedule.linear(), chance, 16)
     found.loss.backward()
     with torch.no_grad():
         for each in network.outliner.parameters():
             assert each.grad is not None
             each -= 0.01 * each.grad
     chance.manual_seed(2)
-    assert outline_error(network.outliner, outlines, asked, Schedule.linear(), chance) < before
+    assert outline_error(network.outliner, outlines, asked, Schedule.linear(), chance, 16) < before
+
+
+def test_outlines_may_be_learned_alone(run: TrainConfig, tokenizer: Path, tmp_path: Path) -> None:
+    first = start(replace(run, steps=2), tmp_path / "run", CPU)
+    made = replace(run.generator, outlines_alone=True, noises=3)
+    more = start(replace(run, start=str(first.weights), steps=3, generator=made), tmp_path / "more", CPU)
+    before, after = (load(each.weights, CPU).module.state_dict() for each in (first, more))
+    changed = {name for name, value in after.items() if not torch.equal(before[name], value)}
+    assert changed and all(name.startswith("outliner.") for name in changed)
+    assert more.report["held_out"]["before"] == more.report["held_out"]["after"]  # of latents
 
 
 def test_outlines_stand_beside_the_latents_they_are_of(run: TrainConfig, tokenizer: Path) -> None:

@@ -6,6 +6,8 @@ variance by the variational bound, which leaves the noise alone (Nichol and Dhar
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -19,8 +21,6 @@ from segma.training.steps.result import StepResult
 
 # Noise of outlines beside which latents are learned, since made ones are not quite clean.
 _MADE_NOISE = 0.1
-# Noises that each outline of a batch is learned in.
-_NOISES = 16
 
 
 def denoising(config: GeneratorConfig) -> Loss:
@@ -36,30 +36,53 @@ def denoising(config: GeneratorConfig) -> Loss:
         chance: torch.Generator,
     ) -> StepResult:
         assert isinstance(network, Dit)
-        sizes = network.config
-        latents, outlines = values.tensor_split([sizes.channels], values.ndim - 3)
-        clean = latents * sizes.latent_scale  # about as large as noise
-        t = torch.randint(TRAINED_STEPS, (len(clean),), generator=chance).to(clean.device)
-        noise = torch.randn(clean.shape, generator=chance).to(clean.device)
-        x = schedule.noised(clean, t, noise)
-        beside = [outlines + _MADE_NOISE * _noise_like(outlines, chance)] if sizes.cover else []
         wide = is_blank.view(-1, *[1] * (asked.ndim - 1))
         asked = torch.where(wide, network.nothing_like(asked), asked)
-        found = network(torch.cat([x, *beside], x.ndim - 3), t, asked).float()
-        believed, variance = found.chunk(2, clean.ndim - 3)
-        wanted = schedule.velocity(clean, t, noise) if sizes.velocity else noise
-        error = (believed - wanted).square().flatten(1).mean(1)
-        if sizes.velocity:
-            believed = schedule.noise_of(x, t, believed)
-        bound = schedule.bound(x, clean, t, believed.detach(), variance)
-        total = (weights.to(t.device)[t] * error + config.variance * bound).mean()
-        numbers = {"error": float(error.detach().mean()), "bound": float(bound.detach().mean())}
+        latents, outlines = values.tensor_split([network.config.channels], values.ndim - 3)
+        total, numbers = values.new_zeros(()), dict[str, float]()
+        if not (config.outlines_alone and network.training):
+            error, bound = _latent_errors(network, latents, outlines, asked, schedule, weights, chance)
+            total = error.weighted + config.variance * bound
+            numbers = {"error": float(error.plain.detach()), "bound": float(bound.detach())}
         if network.outliner is not None:
-            apart = outline_error(network.outliner, outlines, asked, schedule, chance)
+            apart = outline_error(network.outliner, outlines, asked, schedule, chance, config.noises)
             total, numbers["outline"] = total + apart, float(apart.detach())
         return StepResult(total, numbers)
 
     return loss
+
+
+@dataclass(frozen=True, slots=True)
+class _Error:
+    """Means over rows, with the weights of their steps and without."""
+
+    weighted: Float[Tensor, ""]
+    plain: Float[Tensor, ""]
+
+
+def _latent_errors(
+    network: Dit,
+    latents: Float[Tensor, "rows *groups channels h w"],
+    outlines: Float[Tensor, "rows *groups parts h w"],
+    asked: Int[Tensor, "rows ..."],
+    schedule: Schedule,
+    weights: Float[Tensor, " steps"],
+    chance: torch.Generator,
+) -> tuple[_Error, Float[Tensor, ""]]:
+    """The error of noise or velocity, and the bound."""
+    sizes, axis = network.config, latents.ndim - 3
+    clean = latents * sizes.latent_scale  # about as large as noise
+    t = torch.randint(TRAINED_STEPS, (len(clean),), generator=chance).to(clean.device)
+    noise = _noise_like(clean, chance)
+    x = schedule.noised(clean, t, noise)
+    beside = [outlines + _MADE_NOISE * _noise_like(outlines, chance)] if sizes.cover else []
+    believed, variance = network(torch.cat([x, *beside], axis), t, asked).float().chunk(2, axis)
+    wanted = schedule.velocity(clean, t, noise) if sizes.velocity else noise
+    errors = (believed - wanted).square().flatten(1).mean(1)
+    if sizes.velocity:
+        believed = schedule.noise_of(x, t, believed)
+    bound = schedule.bound(x, clean, t, believed.detach(), variance)
+    return _Error((weights.to(t.device)[t] * errors).mean(), errors.mean()), bound.mean()
 
 
 def outline_error(
@@ -68,9 +91,10 @@ def outline_error(
     asked: Int[Tensor, "rows ..."],
     schedule: Schedule,
     chance: torch.Generator,
+    noises: int,
 ) -> Float[Tensor, ""]:
-    """The squared error of outlines, each in several noises, more often in much than in little."""
-    clean, asked = (each.repeat_interleave(_NOISES, 0) for each in (outlines, asked))
+    """The squared error of outlines, each in so many noises, more often in much than in little."""
+    clean, asked = (each.repeat_interleave(noises, 0) for each in (outlines, asked))
     t = (TRAINED_STEPS * torch.rand(len(clean), generator=chance).sqrt()).long().to(clean.device)
     t = t.clamp(max=TRAINED_STEPS - 1)
     x = schedule.noised(clean, t, _noise_like(clean, chance))
