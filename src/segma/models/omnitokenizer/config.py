@@ -128,7 +128,7 @@ _OFFICIAL = OmniTokenizerConfig()
 _SMALL = OmniTokenizerConfig(
     dim=128, heads=4, head_dim=32, mlp_dim=336, encoder_spatial="ccc", encoder_temporal="t",
     decoder_temporal="t", decoder_spatial="cccc", num_codes=4096, temporal_layout="causal",
-    temporal_memory=4, pixel_norm=False, joint=True, shortcut=True,
+    temporal_memory=4, pixel_norm=False, joint=True, shortcut=True, moving=True,
 )  # fmt: skip
 
 
@@ -137,8 +137,9 @@ def _sized(
 ) -> OmniTokenizerConfig:
     mlp_dim = dim * 8 // 3 // 8 * 8
     return replace(
-        config, dim=dim, heads=heads, mlp_dim=mlp_dim, encoder_spatial=encoder, decoder_spatial=decoder
-    )
+        config, dim=dim, heads=heads, mlp_dim=mlp_dim, encoder_spatial=encoder, decoder_spatial=decoder,
+        moving=False,
+    )  # fmt: skip
 
 
 VARIANTS: Mapping[str, OmniTokenizerConfig] = MappingProxyType(

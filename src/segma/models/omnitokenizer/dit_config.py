@@ -96,8 +96,9 @@ VARIANTS: Mapping[str, DitConfig] = MappingProxyType(
         "omnitokenizer_dit_xl": DitConfig(guided_channels=3),
         "omnitokenizer_latte_xl": DitConfig(groups=5, num_classes=101, guided_channels=4),
         "omnitokenizer_dit_small": DitConfig(
-            side=16, dim=160, layers=6, heads=5, num_classes=len(CLASSES), class_names=CLASSES,
-            latent_scale=0.55, words=WORDS, sentence=SENTENCE,
+            side=16, dim=160, layers=3, heads=5, num_classes=len(CLASSES), class_names=CLASSES,
+            latent_scale=0.55, cover=2, outline_dim=224, outline_layers=3, near=True, velocity=True,
+            words=WORDS, sentence=SENTENCE,
         ),
     }
 )  # fmt: skip
