@@ -143,7 +143,7 @@ def test_a_picture_of_a_given_shape(segma: Segma, files: Files, tmp_path: Path) 
         assert generated(target) == "covered: class 2, seed 0"
         with Image.open(target) as made:
             found.append(np.asarray(made))
-    assert not np.array_equal(*found)
+    assert not np.array_equal(found[0], found[1])
     Image.fromarray(np.zeros_like(mask)).save(tmp_path / "empty.png")
     done = segma("generate", "image", *quick, "--mask", tmp_path / "empty.png", "-o", tmp_path / "no.png")
     assert (done.code, "The mask is empty" in done.err) == (2, True), done.err

@@ -128,7 +128,7 @@ class DitBlock(nn.Module):
         kind = self.mlp.fc1.weight.dtype
         if self.near is not None:
             side = math.isqrt(x.shape[1])
-            square: Tensor = x.to(kind).transpose(1, 2).unflatten(2, (side, side))
+            square = x.to(kind).transpose(1, 2).reshape(len(x), -1, side, side)
             x = x + self.near(square).flatten(2).transpose(1, 2)
         x = x + gate * self.attn(_modulated(x, shift, scale).to(kind))
         return x + gate2 * self.mlp(_modulated(x, shift2, scale2).to(kind))
