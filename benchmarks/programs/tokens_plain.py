@@ -80,7 +80,7 @@ class Plain:
             else:
                 tokens = x.reshape(batch * time, rows * columns, dim)
                 x = x + self.attention(f"{layer}.1", tokens, (rows, columns), None).view(x.shape)
-            x = x + self.feed_forward(f"{layer}.3", x)
+            x = self.fed(layer, x)
         return self.gain_norm(f"{name}.norm_out", x)
 
     def temporal(self, name: str, kinds: str, x: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class Plain:
                 lain = x.view(batch, rows, columns, time, dim).permute(0, 3, 1, 2, 4)
                 x = x + self.convolved(f"{layer}.0.dsconv", lain).permute(0, 2, 3, 1, 4).reshape(x.shape)
             x = x + self.attention(f"{layer}.1", x, None, mask)
-            x = x + self.feed_forward(f"{layer}.3", x)
+            x = self.fed(layer, x)
         x = self.gain_norm(f"{name}.norm_out", x)
         return x.view(batch, rows, columns, time, dim).permute(0, 3, 1, 2, 4).contiguous()
 
@@ -140,6 +140,13 @@ class Plain:
         x = self.linear(f"{name}.proj", x)
         x = x.view(frames, rows // side, columns // side, side, side, dim).permute(0, 1, 3, 2, 4, 5)
         return x.reshape(frames, rows, columns, dim)
+
+    def fed(self, layer: str, x: Tensor) -> Tensor:
+        """What feeds forward; time is the second axis. What moves goes through more, where there is more."""
+        x = x + self.feed_forward(f"{layer}.3", x)
+        if not self.config.moving or x.shape[1] == 1:
+            return x
+        return torch.cat([x[:, :1], x[:, 1:] + self.feed_forward(f"{layer}.5", x[:, 1:])], 1)
 
     def feed_forward(self, name: str, x: Tensor) -> Tensor:
         """Widen, gate, narrow."""
