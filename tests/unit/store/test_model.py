@@ -42,6 +42,7 @@ class ProjectMachine(RuleBasedStateMachine):
         self.num_objects = 0
         self.run: Run | None = None
         self.written: set[tuple[int, int]] = set()
+        self.begun = 0  # states in the past when the run began
 
     @initialize()
     def start(self) -> None:
@@ -105,6 +106,7 @@ class ProjectMachine(RuleBasedStateMachine):
             self.step()
             self.run = self.tracks.begin(objects, 0, None, reverse=reverse, reason="new")
             self.written = set()
+            self.begun = len(self.past)
 
     @precondition(lambda self: self.run is not None)
     @rule(which=OBJECTS, frame=FRAMES, number=st.integers(0, 100))
@@ -114,7 +116,10 @@ class ProjectMachine(RuleBasedStateMachine):
         if (each, frame) not in self.written and each in self.now:
             self.written.add((each, frame))
             self.tracks.put(self.run, each, frame, record(number))
-            self.now[each][2][frame] = record(number)
+            # what was done while it runs is undone by itself: of the run everything stays then
+            for state in (*self.past[self.begun :], self.now):
+                if each in state:
+                    state[each][2][frame] = record(number)
 
     @precondition(lambda self: self.run is not None)
     @rule()
