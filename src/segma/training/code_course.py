@@ -147,7 +147,7 @@ class CodeCourse:
         """The codebook is settled on what the finished encoder says."""
         module = network.module
         assert isinstance(module, OmniTokenizer)
-        if not module.config.num_codes or config.codes.same_codes or config.codes.same_pictures:
+        if not module.config.num_codes or config.codes.same_book:
             return {}
         dataset = PixelBatches(_pool(samples), config)
         seen = torch.zeros(module.config.num_codes, dtype=torch.bool)

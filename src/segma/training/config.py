@@ -156,6 +156,11 @@ class CodesConfig:
     revive_below: float = 0.05
     """Codes chosen less than this share of the mean count are moved."""
 
+    @property
+    def same_book(self) -> bool:
+        """Whether the codebook stays as it is."""
+        return self.same_codes or self.same_pictures
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GeneratorConfig:

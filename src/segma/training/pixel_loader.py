@@ -107,6 +107,7 @@ class PixelBatches(Dataset[PixelBatch]):
     ) -> UInt8[ndarray, "frames size size 3"]:
         """A square of frames: the largest one, or a part as large as chance wants."""
         share = self.config.codes.whole
+        # nothing is drawn where all are parts, so that such runs stay what they were
         return cropped(frames, size, random, whole=bool(share) and random.random() < share)
 
 

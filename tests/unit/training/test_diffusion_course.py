@@ -163,6 +163,20 @@ def test_outlines_are_learned_from_nothing_and_latents_beside_them() -> None:
     assert outline_error(network.outliner, outlines, asked, Schedule.linear(), chance, 16) < before
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"groups": 3}, "of pictures, not of clips"),
+        ({"outline_dim": 0}, "together"),
+        ({"cover": 0}, "together"),
+        ({"guided_channels": 7}, "guidance of 7 of 6"),
+    ],
+)
+def test_outlines_that_contradict_the_rest_are_refused(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ModelError, match=told):
+        replace(COVERED, **changes)
+
+
 def test_outlines_may_be_learned_alone(run: TrainConfig, tokenizer: Path, tmp_path: Path) -> None:
     first = start(replace(run, steps=2), tmp_path / "run", CPU)
     made = replace(run.generator, outlines_alone=True, noises=3)
@@ -272,6 +286,7 @@ def test_pictures_for_a_network_of_clips_are_refused(run: TrainConfig, tmp_path:
         ({"stride": 0}, "generator.stride is too low"),
         ({"snr_limit": -1.0}, "generator.snr_limit is too low"),
         ({"made": 0}, "generator.made is 0"),
+        ({"noises": 0}, "generator.noises is too low"),
     ],
 )
 def test_settings_that_do_not_fit_are_told(run: TrainConfig, changes: dict[str, Any], told: str) -> None:

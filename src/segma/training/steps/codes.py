@@ -136,7 +136,7 @@ def _learned(
     Each process of a team moves its own, and the first one's is the one that all go on with.
     """
     book = apprentice.network.codebook
-    learns = apprentice.training and not (codes.same_codes or codes.same_pictures)
+    learns = apprentice.training and not codes.same_book
     if learns and int(apprentice.steps) % codes.revive_every == 1:
         mean_count = z[..., 0].numel() / len(book.N)
         numbers["revived"] = float(book.revive(z, generator, least=codes.revive_below * mean_count))

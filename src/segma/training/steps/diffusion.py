@@ -6,8 +6,6 @@ variance by the variational bound, which leaves the noise alone (Nichol and Dhar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -41,9 +39,10 @@ def denoising(config: GeneratorConfig) -> Loss:
         latents, outlines = values.tensor_split([network.config.channels], values.ndim - 3)
         total, numbers = values.new_zeros(()), dict[str, float]()
         if not (config.outlines_alone and network.training):
-            error, bound = _latent_errors(network, latents, outlines, asked, schedule, weights, chance)
-            total = error.weighted + config.variance * bound
-            numbers = {"error": float(error.plain.detach()), "bound": float(bound.detach())}
+            t = torch.randint(TRAINED_STEPS, (len(values),), generator=chance).to(values.device)
+            errors, bounds = _latent_errors(network, latents, outlines, asked, t, schedule, chance)
+            total = (weights.to(t.device)[t] * errors + config.variance * bounds).mean()
+            numbers = {"error": float(errors.detach().mean()), "bound": float(bounds.detach().mean())}
         if network.outliner is not None:
             apart = outline_error(network.outliner, outlines, asked, schedule, chance, config.noises)
             total, numbers["outline"] = total + apart, float(apart.detach())
@@ -52,27 +51,18 @@ def denoising(config: GeneratorConfig) -> Loss:
     return loss
 
 
-@dataclass(frozen=True, slots=True)
-class _Error:
-    """Means over rows, with the weights of their steps and without."""
-
-    weighted: Float[Tensor, ""]
-    plain: Float[Tensor, ""]
-
-
 def _latent_errors(
     network: Dit,
     latents: Float[Tensor, "rows *groups channels h w"],
     outlines: Float[Tensor, "rows *groups parts h w"],
     asked: Int[Tensor, "rows ..."],
+    t: Int[Tensor, " rows"],
     schedule: Schedule,
-    weights: Float[Tensor, " steps"],
     chance: torch.Generator,
-) -> tuple[_Error, Float[Tensor, ""]]:
-    """The error of noise or velocity, and the bound."""
+) -> tuple[Float[Tensor, " rows"], Float[Tensor, " rows"]]:
+    """The errors of noise or velocity at steps t, and the bounds."""
     sizes, axis = network.config, latents.ndim - 3
     clean = latents * sizes.latent_scale  # about as large as noise
-    t = torch.randint(TRAINED_STEPS, (len(clean),), generator=chance).to(clean.device)
     noise = _noise_like(clean, chance)
     x = schedule.noised(clean, t, noise)
     beside = [outlines + _MADE_NOISE * _noise_like(outlines, chance)] if sizes.cover else []
@@ -81,8 +71,7 @@ def _latent_errors(
     errors = (believed - wanted).square().flatten(1).mean(1)
     if sizes.velocity:
         believed = schedule.noise_of(x, t, believed)
-    bound = schedule.bound(x, clean, t, believed.detach(), variance)
-    return _Error((weights.to(t.device)[t] * errors).mean(), errors.mean()), bound.mean()
+    return errors, schedule.bound(x, clean, t, believed.detach(), variance)
 
 
 def outline_error(

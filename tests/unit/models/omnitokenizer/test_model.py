@@ -137,6 +137,7 @@ def test_patches_and_back() -> None:
         {"encoder_spatial": "x"},
         {"temporal_layout": "official", "temporal_memory": 3},
         {"temporal_memory": -1},
+        {"moving": True},
     ],
 )
 def test_sizes_without_sense_are_refused(wrong: dict[str, object]) -> None:
